@@ -1,0 +1,98 @@
+# Every command of this project; `make` lists them. Each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+# -- set-up: one stamp for what the service runs on, one for what its developers add ----------
+$(VENV)/run.stamp: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12 make ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what the service runs on..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "Installing what tests and checks need..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-dev.txt
+	@touch $@
+
+# -- run --------------------------------------------------------------------------------------
+.PHONY: run
+run: $(VENV)/run.stamp ## serve on PORT (8000): embedded, or on DATABASE_URL and REDIS_URL
+	@exec $(BIN)/python -m polls_project.serve
+
+.PHONY: stack
+stack: $(VENV)/dev.stamp ## the same on PostgreSQL and Redis with two web processes
+	@exec $(BIN)/python -m devtools.stack
+
+.PHONY: dev
+dev: $(VENV)/run.stamp ## the development server (Daphne), with DEBUG on and reloading
+	@DJANGO_SETTINGS_MODULE=polls_project.settings.dev $(BIN)/python manage.py migrate -v0
+	@DJANGO_SETTINGS_MODULE=polls_project.settings.dev exec $(BIN)/python manage.py runserver
+
+.PHONY: demo
+demo: $(VENV)/dev.stamp ## Burlington 2009: 8,980 voters and 200 dashboards on the stack
+	@exec $(BIN)/python -m benchmarks.burlington $(ARGS)
+
+# -- check ------------------------------------------------------------------------------------
+.PHONY: test
+test: test-servers test-embedded ## the whole suite, on PostgreSQL and Redis, then embedded
+
+.PHONY: test-servers
+test-servers: $(VENV)/dev.stamp ## the suite on PostgreSQL and Redis (ARGS="-k name" for a part)
+	@STACK=servers $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-embedded
+test-embedded: $(VENV)/dev.stamp ## the suite on the embedded default
+	@STACK=embedded $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## ruff, import-linter, the deployment files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	@DOMAIN=localhost $(BIN)/caddy adapt --validate --config deploy/Caddyfile >/dev/null
+
+.PHONY: types
+types: $(VENV)/dev.stamp ## mypy --strict
+	@$(BIN)/mypy .
+
+.PHONY: format
+format: $(VENV)/dev.stamp ## let ruff lay the code out
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: docs
+docs: $(VENV)/run.stamp ## write docs/errors.md from the catalogue
+	@$(BIN)/python manage.py errors_doc > docs/errors.md
+
+.PHONY: ci
+ci: lint types test ## all that has to pass
+
+# -- upkeep -----------------------------------------------------------------------------------
+.PHONY: requirements
+requirements: ## pin requirements*.txt anew from the .in files
+	@test -x $(VENV)/uv/bin/uv || { $(PYTHON) -m venv $(VENV)/uv && \
+	  $(VENV)/uv/bin/pip install --quiet --disable-pip-version-check uv; }
+	@for name in requirements requirements-dev; do \
+	  $(VENV)/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-header $$name.in -o $$name.txt; done
+
+.PHONY: clean
+clean: ## remove the virtual environment and caches; data stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,65 @@
+"""One kind of process: WebSockets and health are native, everything else is Django in threads."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "polls_project.settings.base")
+
+from django.core.wsgi import get_wsgi_application
+
+_django = get_wsgi_application()  # before the imports below, which need the apps
+
+from django.conf import settings
+from django.db.backends.signals import connection_created
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from polls.domain.deadline import bound_server_work
+from polls_project.gate import Gate
+from polls_project.health import Health
+from realtime.routing import websockets
+from realtime.runtime import runtime
+
+connection_created.connect(bound_server_work)
+_gate = Gate(_django)
+_health = Health()
+
+
+async def _route(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    runtime.start()
+    if scope["type"] == "websocket":
+        await websockets(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["path"] in {"/livez", "/readyz"}:
+        await _health(scope, send)
+    else:
+        await _gate(scope, receive, send)
+
+
+async def _lifespan(receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await runtime.stop()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+application: Any = _route
+if settings.CORS_ALLOWED_ORIGINS:
+    application = CORSMiddleware(
+        application,
+        allow_origins=settings.CORS_ALLOWED_ORIGINS,
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-None-Match",
+            "X-Voter-Token",
+        ],
+        expose_headers=["ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID"],
+        max_age=600,
+    )
+if settings.TRUSTED_PROXIES:
+    application = ProxyHeadersMiddleware(application, trusted_hosts=settings.TRUSTED_PROXIES)

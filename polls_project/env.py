@@ -1,0 +1,132 @@
+"""Typed readers of the environment. A value that cannot be read stops the start by name."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable stripped of white space, or the default where it is unset or empty."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return a boolean: 1/0, true/false, yes/no, on/off, without regard to case."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """Return a whole number from low to high, both included."""
+    value = text(name)
+    if not value:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+    if not low <= number <= high:
+        raise ImproperlyConfigured(f"{name} must be from {low} to {high}, not {number}.")
+    return number
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """Return one of the allowed words."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
+    """Return a comma-separated list without empty parts."""
+    value = text(name)
+    return [part.strip() for part in value.split(",") if part.strip()] or list(default)
+
+
+def origins(name: str) -> list[str]:
+    """Return a list of web origins: scheme, host and port, nothing after them."""
+    found = [origin.rstrip("/") for origin in words(name)]
+    for origin in found:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query:
+            raise ImproperlyConfigured(
+                f"{name} takes origins such as https://example.org, not {origin!r}."
+            )
+    return found
+
+
+def base_url(name: str) -> str:
+    """Return an http(s) URL without its trailing slash, or an empty string."""
+    value = text(name).rstrip("/")
+    if value and urlsplit(value).scheme not in {"http", "https"}:
+        raise ImproperlyConfigured(f"{name} must be an http or https URL, not {value!r}.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUrl:
+    """The parts of a `postgres://user:password@host:port/name?sslmode=…` URL."""
+
+    name: str
+    user: str
+    password: str
+    host: str
+    port: str
+    options: dict[str, str]
+
+
+def postgres_url(name: str) -> PostgresUrl | None:
+    """Return the parts of a PostgreSQL URL, or None where the variable is unset."""
+    value = text(name)
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(
+            f"{name} must be postgres://user:password@host:port/database; "
+            f"leave it unset for SQLite. Its scheme is {parts.scheme!r}."
+        )
+    database = unquote(parts.path.lstrip("/"))
+    if not database:
+        raise ImproperlyConfigured(f"{name} names no database after the host.")
+    options = dict(parse_qsl(parts.query))
+    return PostgresUrl(
+        name=database,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        # A socket directory cannot stand in a URL's host, so libpq reads it from the query.
+        host=options.pop("host", "") or (parts.hostname or ""),
+        port=str(port or ""),
+        options=options,
+    )
+
+
+def redis_urls(name: str) -> list[str]:
+    """Return Redis URLs: the first is the cache, all of them are shards for frames."""
+    found = words(name)
+    for url in found:
+        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+            raise ImproperlyConfigured(f"{name} takes redis://host:port URLs, not {url!r}.")
+    return found
+
+
+def folder(name: str, default: Path) -> Path:
+    """Return a folder's absolute path; it need not exist yet."""
+    return Path(text(name) or default).expanduser().resolve()

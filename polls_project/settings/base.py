@@ -1,0 +1,223 @@
+"""Every setting, read from the environment; dev, test and prod override a few lines.
+
+With nothing set, the service runs in one process on SQLite and memory.
+"""
+
+import contextlib
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from polls_project import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / ".data")
+
+
+def _generated_key() -> str:
+    """Return this installation's own key, made once and readable by its user alone."""
+    path = DATA_DIR / "secret_key"
+    try:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_urlsafe(50))
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"DATA_DIR cannot be used: {error.strerror}: {error.filename}"
+        ) from None
+
+
+SECRET_KEY = env.text("SECRET_KEY") or _generated_key()
+DEBUG = env.flag("DEBUG", default=False)
+
+# -- where it listens and who may call -------------------------------------------------------
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000, low=1, high=65535)
+WEB_WORKERS = env.integer("WEB_WORKERS", 1, low=1, high=64)
+PUBLIC_URL = env.base_url("PUBLIC_URL")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+REGISTRATION = env.choice("REGISTRATION", "open", ("open", "closed"))
+TICK_MS = env.integer("TICK_MS", 100, low=10, high=10_000)
+
+# -- limits, all of them listed at /api/v1/limits/ -------------------------------------------
+MAX_VOTE_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 1024 * 1024
+BODY_SECONDS = 10
+MAX_SOCKETS = 20_000
+MAX_SOCKET_MESSAGE_BYTES = 4096
+MAX_SOCKET_MESSAGES = 100  # from one client within ten seconds
+# Requests for Django that one process takes on at once: eight in threads, the rest in line.
+DJANGO_THREADS = 8
+DJANGO_QUEUE = 256
+
+# -- the database ----------------------------------------------------------------------------
+_postgres = env.postgres_url("DATABASE_URL")
+DATABASES: dict[str, dict[str, object]] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _postgres.name,
+        "USER": _postgres.user,
+        "PASSWORD": _postgres.password,
+        "HOST": _postgres.host,
+        "PORT": _postgres.port,
+        "OPTIONS": {"connect_timeout": 3, **_postgres.options},
+        # Every worker thread keeps one connection and checks it before use.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+    }
+    if _postgres
+    else {
+        "ENGINE": "polls_project.sqlite",
+        "NAME": str(DATA_DIR / "polls.sqlite3"),
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "timeout": 5,
+            "transaction_mode": "IMMEDIATE",
+            # FULL: a commit that was answered survives a power cut.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        },
+    }
+}
+# SQLite builds the covering index of the recount without its extra column: it needs none.
+SILENCED_SYSTEM_CHECKS = ["models.W040"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- Redis: frames between processes, and the cache ------------------------------------------
+REDIS_URLS = env.redis_urls("REDIS_URL")
+if REDIS_URLS:
+    CHANNEL_LAYERS: dict[str, dict[str, object]] = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": REDIS_URLS, "prefix": "polls"},
+        }
+    }
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            # One URL only: Django takes further ones for replicas and never reads the first.
+            "LOCATION": REDIS_URLS[0],
+        }
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# -- Django ----------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_yasg",
+    "channels",
+    "accounts",
+    "polls",
+    "realtime",
+    "web",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "polls_project.urls"
+ASGI_APPLICATION = "polls_project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+# An API path without its slash is unknown (404); pages redirect by their own routes.
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+STATIC_URL = "/static/"
+# Files are served from the installed packages: no collectstatic before the first start.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+# The gate in front of Django reads and bounds every body (see polls_project/gate.py).
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+CSRF_FAILURE_VIEW = "web.errors.csrf_failure"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "polls.api.authentication.BearerAuthentication",
+        "polls.api.authentication.CookieAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["polls.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "polls.api.parsers.AlwaysJSON",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "polls.api.problems.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SWAGGER_USE_COMPAT_RENDERERS = False
+SWAGGER_SETTINGS = {
+    "USE_SESSION_AUTH": False,
+    "DEFAULT_AUTO_SCHEMA_CLASS": "polls.api.schema.PollsAutoSchema",
+    "SECURITY_DEFINITIONS": {
+        "Bearer": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Bearer <token>` from POST /api/v1/auth/tokens/",
+        },
+        "Voter": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Voter-Token",
+            "description": "The token from POST /api/v1/voters/",
+        },
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}

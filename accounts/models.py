@@ -1,0 +1,90 @@
+"""Users and the API tokens that act for them."""
+
+import hashlib
+import secrets
+import uuid
+from datetime import timedelta
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+TOKEN_LIFETIME = timedelta(days=365)
+MAX_TOKEN_NAME = 100
+_TOKEN_PREFIX = "poll_"  # noqa: S105 - lets secret scanners recognise one
+
+
+class CaselessUserManager(UserManager["User"]):
+    """Finds a user by name without regard to case, as the database tells them apart."""
+
+    use_in_migrations = False
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user whom this name signs in.
+
+        Compared as the unique index does: upper case would make one name of two that it holds.
+        """
+        return self.alias(folded=Lower("username")).get(folded=Lower(Value(username)))
+
+
+class User(AbstractUser):
+    """An organiser, or a voter of polls that ask for an account."""
+
+    objects: ClassVar[CaselessUserManager] = CaselessUserManager()
+
+    class Meta(AbstractUser.Meta):
+        """Names are unique without regard to case."""
+
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(Lower("username"), name="user_username_unique_without_case")
+        ]
+
+
+def hash_token(token: str) -> bytes:
+    """Return the 32 bytes under which a token is stored. It is random, so one hash is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class ApiToken(models.Model):
+    """A bearer token; only its hash is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=MAX_TOKEN_NAME, blank=True)
+    token_hash = models.BinaryField(max_length=32, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)
+
+    @classmethod
+    def issue(cls, user: User, *, name: str = "") -> "tuple[ApiToken, str]":
+        """Return a new token's row and the token itself, which is shown this once."""
+        token = _TOKEN_PREFIX + secrets.token_urlsafe(32)
+        row = cls.objects.create(
+            user=user,
+            name=name,
+            token_hash=hash_token(token),
+            expires_at=timezone.now() + TOKEN_LIFETIME,
+        )
+        return row, token
+
+    @classmethod
+    def valid(cls) -> "models.QuerySet[ApiToken]":
+        """Return the tokens that count now."""
+        return cls.objects.filter(expires_at__gt=timezone.now(), user__is_active=True)
+
+    @classmethod
+    def find(cls, token: str) -> "ApiToken | None":
+        """Return the row of a token that counts now, its user fetched with it."""
+        return cls.valid().select_related("user").filter(token_hash=hash_token(token)).first()

@@ -1,0 +1,101 @@
+"""The admin of polls: to look, and to do what the domain does. Nothing is written around it."""
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from polls.domain import lifecycle
+from polls.errors import CATALOGUE, Refusal
+from polls.models import Option, Poll, Tally
+
+if TYPE_CHECKING:
+    _PollAdmin = admin.ModelAdmin[Poll]
+    _OptionInline = admin.TabularInline[Option, Poll]
+else:
+    _PollAdmin = admin.ModelAdmin
+    _OptionInline = admin.TabularInline
+
+
+class OptionInline(_OptionInline):
+    """The options of a poll, with their counts."""
+
+    model = Option
+    fields = ("position", "text", "votes")
+    readonly_fields = fields
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Poll | None = None) -> bool:
+        """Refuse: options change with the poll's revision, through the API."""
+        del request, obj
+        return False
+
+    @admin.display(description="votes")
+    def votes(self, option: Option) -> int:
+        """Return how many ballots mark the option."""
+        return Tally.objects.get(poll_id=option.poll_id, option=option).votes
+
+
+@admin.register(Poll)
+class PollAdmin(_PollAdmin):
+    """Every poll, newest first."""
+
+    list_display = ("title", "join_code", "owner", "status_now", "ballots", "created_at")
+    list_filter = ("status", "kind", "identity", "results_visibility")
+    search_fields = ("title", "join_code", "owner__username")
+    ordering = ("-created_at",)
+    list_select_related = ("owner", "tally")
+    inlines = (OptionInline,)
+    actions = ("open_now", "close_now", "delete_now")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Poll]:
+        """Leave out what has been deleted and waits to be purged."""
+        return super().get_queryset(request).filter(deleted_at=None)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: polls are made through the API."""
+        del request
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Poll | None = None) -> bool:
+        """Refuse: a change raises revision and seq, and the API does it."""
+        del request, obj
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Poll | None = None) -> bool:
+        """Refuse row by row: the action below marks the poll, and its rows go in chunks."""
+        del request, obj
+        return False
+
+    @admin.display(description="ballots", ordering="tally__ballots")
+    def ballots(self, poll: Poll) -> int:
+        """Return how many ballots were cast."""
+        return poll.tally.ballots
+
+    @admin.action(description="Open now")
+    def open_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> None:
+        """Open the polls that can be."""
+        self._do(request, polls, lifecycle.open_poll)
+
+    @admin.action(description="Close now, for ever")
+    def close_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> None:
+        """Close the polls that can be."""
+        self._do(request, polls, lifecycle.close_poll)
+
+    @admin.action(description="Delete, with all ballots")
+    def delete_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> None:
+        """Delete the polls."""
+        self._do(request, polls, lifecycle.delete_poll)
+
+    def _do(
+        self, request: HttpRequest, polls: QuerySet[Poll], change: Callable[[uuid.UUID], None]
+    ) -> None:
+        for poll in polls:
+            try:
+                change(poll.id)
+            except Refusal as refusal:
+                text = f"{poll}: {CATALOGUE[refusal.code].title}."
+                self.message_user(request, text, messages.ERROR)

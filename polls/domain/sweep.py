@@ -1,0 +1,65 @@
+"""What happens to polls by itself: openings, deadlines, certifying, purging.
+
+Every process sweeps, so none has to be special; the database lets one of them win.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from django.db import connection
+
+from polls.domain import deadline, lifecycle
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 1.0
+_PATIENCE = 30.0  # seconds for one chore; a recount of ten million votes takes about one
+
+_CHORES: tuple[Callable[[], None], ...] = (
+    lifecycle.settle_due_polls,
+    lifecycle.certify_closed_polls,
+    lifecycle.purge_expired_tickets,
+    lifecycle.purge_deleted_polls,
+)
+
+
+class Sweep:
+    """A thread that does the chores each second, and at once when woken."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Begin sweeping."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Sweep now: a poll has been closed and waits to be certified."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread after the chore it is at."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for chore in _CHORES:
+                self._do(chore)
+            self._wake.wait(SECONDS)
+            self._wake.clear()
+        connection.close()
+
+    def _do(self, chore: Callable[[], None]) -> None:
+        try:
+            with deadline.until(deadline.now_plus(_PATIENCE)):
+                connection.close_if_unusable_or_obsolete()
+                chore()
+        except Exception:
+            # The next sweep tries again; a database that is down is no reason to stop.
+            logger.exception("%s failed.", chore.__name__)
+            connection.close()

@@ -1,0 +1,62 @@
+"""Live tickets: leave to open one WebSocket as somebody, for a minute."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models.functions import Now
+
+from polls.domain.access import Viewer, access_poll
+from polls.domain.database import clock
+from polls.models import LiveTicket
+
+LIFETIME = timedelta(seconds=60)
+MAX_POLLS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Whom a consumed ticket stands for, and for which polls."""
+
+    viewer: Viewer
+    token_id: uuid.UUID | None
+    polls: frozenset[uuid.UUID]
+
+
+def _hash(ticket: str) -> bytes:
+    return hashlib.sha256(ticket.encode()).digest()
+
+
+def issue_ticket(
+    viewer: Viewer, polls: Sequence[uuid.UUID], *, token_id: uuid.UUID | None = None
+) -> tuple[str, datetime]:
+    """Return a new ticket and when it expires; raises `not_found` for a poll out of reach."""
+    for poll_id in polls:
+        access_poll(poll_id, viewer)
+    ticket = secrets.token_urlsafe(32)
+    row = LiveTicket.objects.create(
+        ticket_hash=_hash(ticket),
+        user_id=viewer.user_id,
+        token_id=token_id,
+        device=viewer.device or "",
+        polls=[str(poll_id) for poll_id in polls],
+        expires_at=clock() + LIFETIME,
+    )
+    return ticket, row.expires_at
+
+
+def consume_ticket(ticket: str) -> Ticket | None:
+    """Use a ticket up and return what it is good for; None where it is unknown, used or late."""
+    mine = LiveTicket.objects.filter(ticket_hash=_hash(ticket))
+    row = mine.filter(expires_at__gt=Now()).first()
+    # Rows never change, so reading first is safe; of two who bring it, one deletes it.
+    if row is None or not mine.delete()[0]:
+        return None
+    return Ticket(
+        viewer=Viewer(row.user_id, row.device or None),
+        token_id=row.token_id,
+        polls=frozenset(uuid.UUID(poll_id) for poll_id in row.polls),
+    )

@@ -1,0 +1,235 @@
+"""Casting a vote: from the body of a request to the outcome that the database decided."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import Any
+
+from polls.domain import deadline, voters
+from polls.domain.access import Viewer, access_poll
+from polls.domain.ballot_box import ballot_box
+from polls.domain.ballot_paper import (
+    BallotPaper,
+    ballot_hash,
+    load_ballot_paper,
+    wrong_shape,
+)
+from polls.domain.flush import Cast, Counted, Outcome, Replayed, Stale
+from polls.enums import Identity
+from polls.errors import Code, FieldError, Refusal
+from polls.models import Ballot, Participation, Poll, Selection
+
+MIN_KEY, MAX_KEY = 16, 255  # characters of an Idempotency-Key
+_FIELDS = frozenset({"choices", "scores", "code"})
+_CHECKS = 3  # how often a ballot is checked against a definition that keeps changing
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """Whoever votes, as the request presents them; nothing of it is checked yet."""
+
+    user_id: int | None = None
+    token: str | None = None
+    # The browser sent a voter cookie, but not from a page of ours: it must not count.
+    cookie_from_elsewhere: bool = False
+    idempotency_key: str | None = None
+    # Why the account that the request names does not count, told once the poll is found.
+    refused: Refusal | None = None
+
+    def viewer(self) -> Viewer:
+        """Return the same as somebody who reads: a forged token is nobody's."""
+        return Viewer(self.user_id, voters.device_of(self.token) if self.token else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A vote that stands: its receipt, and the version of the count that first held it."""
+
+    poll: Poll
+    receipt: str
+    seq: int | None  # None for a replay, whose version is that of now
+    replayed: bool
+
+
+def check_key(key: str | None) -> None:
+    """Raise `malformed` for an Idempotency-Key that is not 16 to 255 visible ASCII characters."""
+    if key is None:
+        return
+    if not MIN_KEY <= len(key) <= MAX_KEY or not all("!" <= c <= "~" for c in key):
+        detail = f"Idempotency-Key takes {MIN_KEY} to {MAX_KEY} visible ASCII characters."
+        raise Refusal(
+            Code.MALFORMED, detail, errors=[FieldError("Idempotency-Key", "format", detail)]
+        )
+
+
+def parse_vote(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the body of a vote with every type checked, or raise `malformed`."""
+    for name in body:
+        if name not in _FIELDS:
+            raise _malformed(name, "unknown_field", "There is no such field.")
+    if not _are_choices(body.get("choices", [])):
+        detail = "It must be a list of option ids."
+        raise _malformed("choices", "wrong_type", detail)
+    if not _are_scores(body.get("scores", {})):
+        detail = "It must be an object of option ids and whole numbers."
+        raise _malformed("scores", "wrong_type", detail)
+    if not isinstance(body.get("code", ""), str):
+        raise _malformed("code", "wrong_type", "It must be a text.")
+    return body
+
+
+def _malformed(name: str, code: str, detail: str) -> Refusal:
+    return Refusal(Code.MALFORMED, detail, errors=[FieldError(name, code, detail)])
+
+
+def _are_choices(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str)
+        or (isinstance(item, list) and all(isinstance(tied, str) for tied in item))
+        for item in value
+    )
+
+
+def _are_scores(value: object) -> bool:
+    # A bool is an int to Python, not to JSON.
+    return isinstance(value, dict) and all(type(score) is int for score in value.values())
+
+
+def _chosen(paper: BallotPaper, body: Mapping[str, Any]) -> tuple[uuid.UUID, ...]:
+    """Return the canonical ballot of a parsed body, or raise `invalid_ballot`."""
+    if "scores" in body:
+        raise wrong_shape("scores", "Only a score poll takes scores.")
+    if "code" in body:
+        raise wrong_shape("code", "This poll does not ask for a code.")
+    if "choices" not in body:
+        raise wrong_shape("choices", "The ballot must name its choices.")
+    return paper.canonical(body["choices"])
+
+
+def require_identity(poll: Poll, voter: Voter) -> str | None:
+    """Return the identity by which the poll knows this voter; None where each vote is a voter.
+
+    Raises `voter_token_required`, `voter_token_invalid` or `authentication_required`.
+    """
+    if voter.refused is not None:
+        raise voter.refused
+    match Identity(poll.identity):
+        case Identity.DEVICE:
+            if voter.cookie_from_elsewhere:
+                raise Refusal(Code.CSRF_FAILED)
+            return voters.require_device(voter.token)
+        case Identity.ACCOUNT:
+            if voter.user_id is None:
+                raise Refusal(Code.AUTHENTICATION_REQUIRED)
+            return str(voter.user_id)
+        case _:  # open; the database's constraint and NOT_AVAILABLE leave no other
+            return voter.idempotency_key
+
+
+def _make_cast(
+    paper: BallotPaper, identity: str | None, key: str | None, chosen: tuple[uuid.UUID, ...]
+) -> Cast:
+    # A voter whom nothing identifies is new with every request.
+    voter_key = secrets.token_bytes(32) if identity is None else paper.voter_key(identity)
+    key_hash = None if key is None else hashlib.sha256(key.encode()).digest()
+    hashed = ballot_hash(chosen)
+    # Without a key a retry is another vote, so its receipt is its own.
+    receipt = paper.receipt(voter_key, key_hash or secrets.token_bytes(32), hashed)
+    return Cast(
+        poll_id=paper.poll_id,
+        revision=paper.revision,
+        voter_key=voter_key,
+        ballot_id=uuid.uuid4(),
+        key_hash=key_hash,
+        ballot_hash=hashed,
+        receipt=receipt,
+        options=chosen,
+    )
+
+
+def cast_vote(
+    poll_id: uuid.UUID,
+    body: Mapping[str, Any],
+    voter: Voter,
+    *,
+    drop: Callable[[Cast], Outcome] | None = None,
+) -> Receipt:
+    """Cast a parsed vote and return its receipt once it is committed.
+
+    Raises the refusals of the contract in the contract's order: not_found, the identity's,
+    invalid_ballot, idempotency_key_reused, poll_not_open, poll_closed, already_voted, and
+    overloaded, unavailable or outcome_unknown. `drop` is how a cast reaches its outcome.
+    """
+    check_key(voter.idempotency_key)
+    for _ in range(_CHECKS):
+        poll = access_poll(poll_id, voter.viewer())
+        identity = require_identity(poll, voter)
+        paper = load_ballot_paper(poll)
+        chosen = _chosen(paper, body)
+        cast = _make_cast(paper, identity, voter.idempotency_key, chosen)
+        outcome = (drop or _drop_into_box)(cast)
+        match outcome:
+            case Counted(receipt, seq):
+                return Receipt(poll, receipt.hex(), seq, replayed=False)
+            case Replayed(receipt):
+                return Receipt(poll, receipt.hex(), None, replayed=True)
+            case Stale():
+                continue
+            case Code():
+                raise Refusal(outcome)
+    raise Refusal(Code.OVERLOADED, "The poll is being changed faster than it can be voted in.")
+
+
+def _drop_into_box(cast: Cast) -> Outcome:
+    """Wait for the box, no longer than this thread's deadline.
+
+    A vote that is still queued then is taken out; one in a flush has an unknown outcome.
+    """
+    future = ballot_box().submit(cast)
+    try:
+        return future.result(timeout=deadline.remaining())
+    except TimeoutError:
+        return Code.OVERLOADED if future.cancel() else Code.OUTCOME_UNKNOWN
+    except CancelledError:
+        return Code.OVERLOADED
+
+
+@dataclass(frozen=True, slots=True)
+class StandingVote:
+    """What a voter is told of their own vote."""
+
+    receipt: str
+    choices: list[str]
+
+
+def find_vote(poll_id: uuid.UUID, voter: Voter) -> StandingVote | None:
+    """Return this voter's vote, None where they have not voted.
+
+    Raises `not_found` and the identity's refusals; an open poll knows its voters by the
+    Idempotency-Key alone.
+    """
+    check_key(voter.idempotency_key)
+    poll = access_poll(poll_id, voter.viewer())
+    identity = require_identity(poll, voter)
+    if identity is None:
+        raise Refusal(Code.VOTER_TOKEN_REQUIRED)
+    paper = load_ballot_paper(poll)
+    ballot_id = (
+        Participation.objects.filter(poll=poll, voter_key=paper.voter_key(identity))
+        .values_list("ballot_id", flat=True)
+        .first()
+    )
+    if ballot_id is None:
+        return None
+    receipt = Ballot.objects.values_list("receipt", flat=True).get(poll=poll, id=ballot_id)
+    chosen = Selection.objects.filter(poll=poll, ballot_id=ballot_id)
+    return StandingVote(
+        receipt=bytes(receipt).hex(),
+        choices=[
+            str(option)
+            for option in chosen.order_by("option__position").values_list("option_id", flat=True)
+        ],
+    )

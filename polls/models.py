@@ -1,0 +1,304 @@
+"""The tables of a poll. Every hot key starts with the poll, so that they can be split by it.
+
+Django has no composite foreign keys: those between ballots, selections, options and tallies are
+written by hand in migration 0001, and tests/polls/test_constraints.py reads them back from both
+databases. Foreign keys that Django would add to the hot tables but that hold no promise are left
+out (`db_constraint=False`); docs/decisions/0003-constraints.md says which and why.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from polls.enums import SCHEDULED, Identity, Kind, Secrecy, Status, Visibility
+
+
+def _one_of(field: str, values: type[models.TextChoices]) -> models.CheckConstraint:
+    """Return the constraint that a column holds a word of its vocabulary."""
+    return models.CheckConstraint(
+        condition=Q(**{f"{field}__in": values.values}), name=f"poll_{field}_known"
+    )
+
+
+def status_as_read(status: str, opened_at: datetime | None) -> str:
+    """Return the status that goes over the wire: an open poll that has not opened is scheduled."""
+    return SCHEDULED if status == Status.OPEN and opened_at is None else str(status)
+
+
+# What is open and whose time to open or close has come, by the database's clock.
+_DUE = Q(status=Status.OPEN) & (Q(closes_at__lte=Now()) | Q(opened_at=None, opens_at__lte=Now()))
+
+
+class PollQuerySet(models.QuerySet["Poll"]):
+    """Filters that more than one caller needs."""
+
+    def standing(self) -> "PollQuerySet":
+        """Return the polls that nobody has deleted."""
+        return self.filter(deleted_at=None)
+
+    def due(self) -> "PollQuerySet":
+        """Open polls whose opening or closing time has come, by the database's clock."""
+        return self.standing().filter(_DUE)
+
+
+class Poll(models.Model):
+    """A question: its definition, its rules and where it stands."""
+
+    # Set by whoever creates the row: migrations import nothing of the app.
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="polls", db_index=False
+    )
+    join_code = models.CharField(max_length=6, unique=True, editable=False)
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True, max_length=10_000)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.SINGLE)
+    min_selections = models.PositiveSmallIntegerField(default=1)
+    max_selections = models.PositiveSmallIntegerField(default=1)
+    identity = models.CharField(max_length=7, choices=Identity.choices, default=Identity.DEVICE)
+    secrecy = models.CharField(max_length=12, choices=Secrecy.choices, default=Secrecy.CONFIDENTIAL)
+    results_visibility = models.CharField(
+        max_length=11, choices=Visibility.choices, default=Visibility.ALWAYS
+    )
+    allow_change = models.BooleanField(default=False)
+    embed_origins = models.JSONField(default=list, blank=True)
+    status = models.CharField(max_length=6, choices=Status.choices, default=Status.OPEN)
+    opens_at = models.DateTimeField(null=True, blank=True)
+    closes_at = models.DateTimeField(null=True, blank=True)
+    # Raised by every change of the definition; a ballot is only counted under the one it was
+    # checked against.
+    revision = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    opened_at = models.DateTimeField(null=True, editable=False)
+    closed_at = models.DateTimeField(null=True, editable=False)
+    certified_at = models.DateTimeField(null=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = PollQuerySet.as_manager()
+
+    class Meta:
+        """Rules that no code path, the admin's included, can break."""
+
+        indexes = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="poll_by_owner"),
+            # The sweep asks every second in every process: these hold open polls only.
+            models.Index(
+                fields=["closes_at"], name="poll_to_close", condition=Q(status=Status.OPEN)
+            ),
+            models.Index(
+                fields=["opens_at"],
+                name="poll_to_open",
+                condition=Q(status=Status.OPEN, opened_at=None),
+            ),
+            models.Index(
+                fields=["closed_at"],
+                name="poll_to_certify",
+                condition=Q(status=Status.CLOSED, certified_at=None),
+            ),
+            models.Index(
+                fields=["deleted_at"], name="poll_to_purge", condition=Q(deleted_at__isnull=False)
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(closes_at__gt=F("opens_at")) | Q(opens_at=None) | Q(closes_at=None),
+                name="poll_closes_after_it_opens",
+            ),
+            models.CheckConstraint(condition=~Q(title=""), name="poll_has_a_title"),
+            models.CheckConstraint(
+                condition=Q(min_selections__gte=1, max_selections__gte=F("min_selections")),
+                name="poll_selections_possible",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=Kind.SINGLE) | Q(max_selections=1), name="poll_single_is_one"
+            ),
+            models.CheckConstraint(
+                condition=~Q(identity=Identity.OPEN)
+                | Q(allow_change=False) & ~Q(results_visibility=Visibility.AFTER_VOTE),
+                name="poll_open_identity_keeps_no_voter",
+            ),
+            models.CheckConstraint(
+                condition=~Q(secrecy=Secrecy.SECRET) | Q(allow_change=False),
+                name="poll_secret_cannot_change",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.CLOSED, closed_at__isnull=False)
+                | ~Q(status=Status.CLOSED) & Q(closed_at=None),
+                name="poll_closed_has_its_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.DRAFT) | Q(opened_at=None), name="poll_draft_unopened"
+            ),
+            models.CheckConstraint(
+                condition=Q(certified_at=None) | Q(status=Status.CLOSED),
+                name="poll_certified_is_closed",
+            ),
+            _one_of("kind", Kind),
+            _one_of("identity", Identity),
+            _one_of("secrecy", Secrecy),
+            _one_of("results_visibility", Visibility),
+            _one_of("status", Status),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def has_a_time(self) -> bool:
+        """Whether it may open or close by itself; the database's clock says if it is due."""
+        return self.status == Status.OPEN and (self.closes_at is not None or self.opened_at is None)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the count is final."""
+        return self.status == Status.CLOSED
+
+    @property
+    def status_now(self) -> str:
+        """The status as everybody reads it: draft, scheduled, open or closed."""
+        return status_as_read(self.status, self.opened_at)
+
+
+class Option(models.Model):
+    """One of a poll's answers."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    poll = models.ForeignKey(Poll, on_delete=models.CASCADE, related_name="options", db_index=False)
+    text = models.CharField(max_length=200)
+    # What polls.text.normalised() makes of it; NFKC can make a text 18 times as long.
+    normalised_text = models.CharField(max_length=3600, editable=False)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        """Options of one poll look different; (poll, id) is what ballots refer to."""
+
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["poll", "normalised_text"], name="option_text_unique"),
+            models.UniqueConstraint(fields=["poll", "id"], name="option_of_its_poll"),
+            models.UniqueConstraint(fields=["poll", "position"], name="option_position_unique"),
+            models.CheckConstraint(condition=~Q(normalised_text=""), name="option_has_a_text"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _of_poll(**kwargs: Any) -> "models.ForeignKey[Poll, Poll]":  # noqa: ANN401 - a field's options
+    """Return the leading column of a hot table: no constraint and no index of its own."""
+    return models.ForeignKey(
+        Poll, on_delete=models.DO_NOTHING, related_name="+", db_index=False, **kwargs
+    )
+
+
+class Participation(models.Model):
+    """That a voter took part. Its primary key is the one-vote rule."""
+
+    pk = models.CompositePrimaryKey("poll_id", "voter_key")
+    poll = _of_poll(db_constraint=False)
+    # 32 bytes: HMAC of the identity under the poll's own key
+    voter_key = models.BinaryField(max_length=32)
+    ballot_id = models.UUIDField(null=True)
+    # SHA-256 of the first Idempotency-Key and of the canonical ballot that came with it
+    first_key_hash = models.BinaryField(max_length=32, null=True)
+    first_ballot_hash = models.BinaryField(max_length=32, null=True)
+
+
+class Ballot(models.Model):
+    """One cast ballot. Its id is random, and it knows no voter."""
+
+    pk = models.CompositePrimaryKey("poll_id", "id")
+    poll = _of_poll(db_constraint=False)
+    id = models.UUIDField(default=uuid.uuid4, editable=False)
+    receipt = models.BinaryField(max_length=16)
+
+
+class Selection(models.Model):
+    """One mark on a ballot. Composite foreign keys tie it to its ballot and its poll's option."""
+
+    pk = models.CompositePrimaryKey("poll_id", "ballot_id", "option_id")
+    poll = _of_poll(db_constraint=False)
+    ballot_id = models.UUIDField()
+    option = models.ForeignKey(
+        Option,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    value = models.SmallIntegerField(null=True)
+
+    class Meta:
+        """The recount reads this index alone."""
+
+        indexes = [
+            models.Index(fields=["poll", "option"], include=["value"], name="selection_count")
+        ]
+
+
+class PollTally(models.Model):
+    """How many ballots a poll has, and the version of everything that is said of it."""
+
+    poll = models.OneToOneField(
+        Poll, on_delete=models.CASCADE, primary_key=True, related_name="tally"
+    )
+    seq = models.PositiveBigIntegerField(default=1)
+    ballots = models.PositiveBigIntegerField(default=0)
+
+
+class Tally(models.Model):
+    """How many ballots mark an option; moved once per flush, in the votes' own transaction."""
+
+    pk = models.CompositePrimaryKey("poll_id", "option_id")
+    poll = _of_poll(db_constraint=False)
+    option = models.ForeignKey(
+        Option,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    votes = models.PositiveBigIntegerField(default=0)
+    points = models.BigIntegerField(null=True)
+
+
+class TallyBucket(models.Model):
+    """How many ballots that mark an option were cast in one second."""
+
+    pk = models.CompositePrimaryKey("poll_id", "at", "option_id")
+    poll = _of_poll(db_constraint=False)
+    at = models.DateTimeField()
+    option = models.ForeignKey(
+        Option,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    votes = models.PositiveBigIntegerField(default=0)
+
+
+class PollKey(models.Model):
+    """The 32 bytes behind voter keys and receipts; apart, so that they can be destroyed."""
+
+    poll = models.OneToOneField(
+        Poll, on_delete=models.CASCADE, primary_key=True, related_name="key"
+    )
+    key = models.BinaryField(max_length=32)
+
+
+class LiveTicket(models.Model):
+    """Leave to open one WebSocket as somebody; consumed by DELETE … RETURNING."""
+
+    ticket_hash = models.BinaryField(max_length=32, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True)
+    token = models.ForeignKey("accounts.ApiToken", on_delete=models.CASCADE, null=True)
+    device = models.CharField(max_length=64, blank=True)
+    polls = models.JSONField()
+    expires_at = models.DateTimeField(db_index=True)

@@ -1,0 +1,41 @@
+"""Texts that people type: cleaned for showing, normalised for telling apart."""
+
+import unicodedata
+
+# What shows nothing though its category is not Cf: Unicode's other default-ignorable characters
+# (fillers, variation selectors, tags, the unassigned among them) and the blank Braille cell.
+_INVISIBLE = frozenset(
+    chr(code)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x2065, 0x2065),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFFA0, 0xFFA0),
+        (0xFFF0, 0xFFF8),
+        (0xE0000, 0xE0FFF),
+    )
+    for code in range(first, last + 1)
+)
+
+
+def _visible(character: str) -> bool:
+    # Unassigned characters (Cn) count as visible: this Python may not know the newest emoji.
+    return unicodedata.category(character) not in {"Cf", "Cc", "Co"} and (
+        character not in _INVISIBLE
+    )
+
+
+def normalised(text: str) -> str:
+    """Return what two texts that look alike have in common.
+
+    NFKC, case folding, removal of invisible characters, and white space as one blank each. Empty
+    where there is nothing to see.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    seen = "".join(c if _visible(c) else " " if c in "\t\n\r" else "" for c in folded)
+    return " ".join(unicodedata.normalize("NFKC", seen).split())

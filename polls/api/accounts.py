@@ -1,0 +1,139 @@
+"""Accounts and tokens."""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import ApiToken, User
+from polls.api import examples, serializers
+from polls.api.authentication import registration_is_open, signed_in
+from polls.api.base import View, created, no_content
+from polls.api.schema import operation
+from polls.errors import Code, FieldError, Refusal
+
+
+def register(username: str, password: str, email: str = "") -> User:
+    """Make an account, or raise `invalid_account` or `username_taken`."""
+    user = User(username=User.normalize_username(username), email=email)
+    user.set_password(password)
+    errors = _user_errors(user, password)
+    if errors:
+        raise Refusal(Code.INVALID_ACCOUNT, errors=errors)
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError:
+        detail = "Somebody has this name."
+        raise Refusal(
+            Code.USERNAME_TAKEN, errors=[FieldError("username", "taken", detail)]
+        ) from None
+    return user
+
+
+def _user_errors(user: User, password: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    try:
+        user.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        found += [
+            FieldError(name, inner.code or "invalid", " ".join(inner.messages))
+            for name, inners in error.error_dict.items()
+            for inner in inners
+        ]
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        found += [
+            FieldError("password", inner.code or "invalid", " ".join(inner.messages))
+            for inner in error.error_list
+        ]
+    return found
+
+
+class RegisterView(View):
+    """New accounts."""
+
+    authentication_classes: Any = ()
+
+    @operation(
+        "Make an account",
+        tag="accounts",
+        body=serializers.RegistrationInput,
+        body_example={"username": "alice", "password": "correct horse battery"},
+        answers={201: ("The account is made", serializers.Registered, {"username": "alice"})},
+        errors=[Code.INVALID_ACCOUNT, Code.USERNAME_TAKEN, Code.REGISTRATION_CLOSED],
+    )
+    def post(self, request: Request) -> Response:
+        """Make an account. Names are unique without regard to case."""
+        if not registration_is_open():
+            raise Refusal(Code.REGISTRATION_CLOSED)
+        given = self.read(request, serializers.RegistrationInput).validated_data
+        user = register(given["username"], given["password"], given.get("email", ""))
+        return created({"username": user.username})
+
+
+class TokensView(View):
+    """The caller's tokens."""
+
+    def get_authenticators(self) -> Any:  # noqa: ANN401 - DRF's list
+        """Return none for POST: its credentials are in the body, a stale cookie must not count."""
+        if self.request is not None and self.request.method == "POST":
+            return []
+        return super().get_authenticators()
+
+    @operation(
+        "Exchange a password for a token",
+        tag="accounts",
+        body=serializers.TokenInput,
+        body_example={"username": "alice", "password": "correct horse battery", "name": "laptop"},
+        answers={
+            201: ("The token, shown once", serializers.IssuedToken, examples.ISSUED_TOKEN),
+        },
+        errors=[Code.INVALID_CREDENTIALS],
+    )
+    def post(self, request: Request) -> Response:
+        """Issue a token."""
+        given = self.read(request, serializers.TokenInput).validated_data
+        user = authenticate(username=given["username"], password=given["password"])
+        if not isinstance(user, User):
+            raise Refusal(Code.INVALID_CREDENTIALS)
+        row, token = ApiToken.issue(user, name=given["name"])
+        return created({"id": row.id, "token": token, "expires_at": row.expires_at})
+
+    @operation(
+        "List your tokens",
+        tag="accounts",
+        answers={200: ("Without their secrets", serializers.Token(many=True), [examples.TOKEN])},
+        errors=[Code.AUTHENTICATION_REQUIRED],
+        public=False,
+    )
+    def get(self, request: Request) -> Response:
+        """List tokens, newest first."""
+        rows = ApiToken.objects.filter(user=signed_in(request))
+        return Response(list(rows.values("id", "name", "created_at", "expires_at")))
+
+
+class TokenView(View):
+    """One of the caller's tokens."""
+
+    @operation(
+        "Revoke a token, at once",
+        tag="accounts",
+        answers={204: ("It no longer counts", None, None)},
+        errors=[Code.AUTHENTICATION_REQUIRED, Code.CSRF_FAILED, Code.NOT_FOUND],
+        public=False,
+    )
+    def delete(self, request: Request, token_id: uuid.UUID) -> Response:
+        """Revoke a token."""
+        user = signed_in(request)
+        self.no_body(request)
+        deleted, _ = ApiToken.objects.filter(user=user, id=token_id).delete()
+        if not deleted:
+            raise Refusal(Code.NOT_FOUND)
+        return no_content()

@@ -1,0 +1,135 @@
+"""Who asks: bearer tokens for programs, cookies for this site's own pages, voter tokens."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.request import Request
+
+from accounts.models import ApiToken, User
+from polls.domain import voters
+from polls.domain.access import Viewer
+from polls.domain.voting import Voter
+from polls.errors import Code, Refusal
+
+_SAFE = frozenset({"GET", "HEAD"})
+_VOTER_COOKIE_SECONDS = 400 * 24 * 3600  # as long as browsers keep any cookie
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`. A token that does not count is refused, not ignored."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        """Return the token's user and row, None where there is no Authorization header."""
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        scheme, _, token = header.partition(" ")
+        row = ApiToken.find(token.strip()) if scheme.lower() == "bearer" else None
+        if row is None:
+            raise Refusal(Code.AUTHENTICATION_REQUIRED)
+        return row.user, row
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme in WWW-Authenticate."""
+        del request
+        return "Bearer"
+
+
+class CookieAuthentication(SessionAuthentication):
+    """The session of a signed-in person, with a CSRF token on every write."""
+
+    def enforce_csrf(self, request: Any) -> None:  # noqa: ANN401 - the stubs differ from DRF
+        """Raise our own refusal where DRF would raise PermissionDenied."""
+        http: HttpRequest = request._request  # noqa: SLF001 - DRF offers no other way
+        # Looking for a form's token must not use the body up: reading it first keeps it.
+        len(http.body)
+        try:
+            super().enforce_csrf(http)  # type: ignore[arg-type] # it does with Django's own
+        except Exception:  # noqa: BLE001 - whatever DRF raises, it is this
+            raise Refusal(Code.CSRF_FAILED) from None
+
+
+def is_same_origin(request: HttpRequest) -> bool:
+    """Whether a browser vouches that the request comes from a page of this very origin."""
+    if request.headers.get("Sec-Fetch-Site") == "same-origin":
+        return True
+    return request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}"
+
+
+def voter_cookie_name(request: HttpRequest) -> str:
+    """Return the cookie's name: the prefix makes browsers refuse one set from elsewhere."""
+    return "__Host-voter" if request.is_secure() else "voter"
+
+
+def set_voter_cookie(request: HttpRequest, response: HttpResponse, token: str) -> None:
+    """Let the browser keep the voter's token."""
+    response.set_cookie(
+        voter_cookie_name(request),
+        token,
+        max_age=_VOTER_COOKIE_SECONDS,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def cookie_token(request: HttpRequest) -> str | None:
+    """Return the voter token of the cookie, None where there is none that is ours."""
+    token = request.COOKIES.get(voter_cookie_name(request))
+    return token if token and voters.device_of(token) else None
+
+
+def user_of(request: Request) -> User | None:
+    """Return the signed-in account, None for anybody else."""
+    return request.user if isinstance(request.user, User) else None
+
+
+def token_id_of(request: Request) -> Any:  # noqa: ANN401 - a UUID or None
+    """Return the id of the bearer token, None for any other way of signing in."""
+    return request.auth.id if isinstance(request.auth, ApiToken) else None
+
+
+def voter_of(request: Request) -> Voter:
+    """Return whoever votes or asks. The header wins over the cookie.
+
+    A cookie counts for reading always, for writing only from this origin; where it does not
+    count, the voter carries that, and whoever needs a token is refused with `csrf_failed`.
+    """
+    refused = None
+    try:
+        user = user_of(request)
+    except Refusal as refusal:  # only where the view leaves authentication to this call
+        user, refused = None, refusal
+    http: HttpRequest = request._request  # noqa: SLF001 - DRF offers no other way
+    token = request.headers.get("X-Voter-Token")
+    foreign = False
+    if token is None:
+        token = http.COOKIES.get(voter_cookie_name(http)) or None
+        foreign = token is not None and request.method not in _SAFE and not is_same_origin(http)
+    return Voter(
+        user_id=None if user is None else user.pk,
+        token=None if foreign else token,
+        cookie_from_elsewhere=foreign,
+        idempotency_key=request.headers.get("Idempotency-Key"),
+        refused=refused,
+    )
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Return whoever reads."""
+    return voter_of(request).viewer()
+
+
+def signed_in(request: Request) -> User:
+    """Return the account, or raise `authentication_required`."""
+    user = user_of(request)
+    if user is None:
+        raise Refusal(Code.AUTHENTICATION_REQUIRED)
+    return user
+
+
+def registration_is_open() -> bool:
+    """Whether anybody may make an account."""
+    return bool(settings.REGISTRATION == "open")

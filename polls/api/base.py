@@ -1,0 +1,78 @@
+"""What every view of the API shares."""
+
+from typing import Any, TypeVar, cast
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from polls.errors import Code, FieldError, Refusal
+
+S = TypeVar("S", bound=serializers.Serializer[Any])
+
+_VARY = "Authorization, Cookie, X-Voter-Token"
+
+
+class View(APIView):
+    """A view whose answers no cache keeps, unless it says otherwise."""
+
+    # OPTIONS would describe what the schema describes better; CORS is answered before Django.
+    http_method_names = [name for name in APIView.http_method_names if name != "options"]
+    # What a body is refused with that can be read but cannot be.
+    invalid_code = Code.MALFORMED
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Refuse what could be read in two ways, and what would not be read at all."""
+        if request.method not in self.allowed_methods:
+            raise Refusal(Code.METHOD_NOT_ALLOWED)  # whoever asks, and whatever for
+        super().initial(request, *args, **kwargs)
+        if request.method in {"GET", "HEAD"}:
+            self.no_body(request)
+        for name, values in request.query_params.lists():
+            if len(values) > 1:
+                detail = "A parameter comes once."
+                raise Refusal(Code.MALFORMED, errors=[FieldError(name, "repeated", detail)])
+
+    def finalize_response(
+        self,
+        request: Request,
+        response: Any,  # noqa: ANN401 - the same; it may be Django's own
+        *args: Any,  # noqa: ANN401 - DRF's signature
+        **kwargs: Any,  # noqa: ANN401 - the same
+    ) -> Any:  # noqa: ANN401 - the same
+        """Keep private answers out of caches."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        if "public" not in response.headers["Cache-Control"]:
+            response.headers["Vary"] = _VARY
+        return response
+
+    def read(self, request: Request, shape: type[S], *, partial: bool = False) -> S:
+        """Return the validated body, or raise naming every field at fault."""
+        serializer = shape(data=self.body(request), partial=partial)
+        serializer.is_valid(raise_exception=True)
+        return serializer
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """Return the body's JSON object; its absence is `malformed`."""
+        if not request.body:
+            raise Refusal(Code.MALFORMED, "The body must be one JSON object.")
+        return cast("dict[str, Any]", request.data)  # the one parser gives nothing else
+
+    def no_body(self, request: Request) -> None:
+        """Refuse fields in the body of a call that takes none."""
+        if request.body and request.data:
+            name = next(iter(request.data))
+            detail = "This call takes no fields."
+            raise Refusal(Code.MALFORMED, errors=[FieldError(name, "unknown_field", detail)])
+
+
+def created(body: object) -> Response:
+    """Return 201 with a body."""
+    return Response(body, status=201)
+
+
+def no_content() -> Response:
+    """Return 204."""
+    return Response(status=204)

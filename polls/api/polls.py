@@ -1,0 +1,307 @@
+"""Polls: making, reading, changing, opening and closing them."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseNotModified
+from django.utils.http import parse_etags
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from polls.api import examples, serializers
+from polls.api.authentication import signed_in, viewer_of
+from polls.api.base import View, created, no_content
+from polls.api.representations import own_poll_body, poll_body
+from polls.api.schema import operation
+from polls.domain import lifecycle, results
+from polls.domain import polls as domain
+from polls.domain.access import (
+    ANYBODY,
+    Viewer,
+    access_poll,
+    access_poll_by_code,
+    access_poll_for_owner,
+    may_see_results,
+    require_results,
+)
+from polls.domain.definition import Definition
+from polls.errors import Code, FieldError, Refusal
+from polls.models import Poll
+
+_OWNERS = (Code.AUTHENTICATION_REQUIRED, Code.CSRF_FAILED, Code.NOT_FOUND)
+# Nobody needs an account to read; a token that does not count is refused all the same.
+_READERS = (Code.AUTHENTICATION_REQUIRED, Code.NOT_FOUND)
+_A_POLL: Any = ("The poll", serializers.Poll, examples.POLL)
+
+
+class NewestFirst(CursorPagination):
+    """Fifty polls a page."""
+
+    page_size = 50
+    ordering = ("-created_at", "-id")
+
+    def decode_cursor(self, request: Request) -> Any:  # noqa: ANN401 - DRF's cursor
+        """Refuse a cursor that was not issued here."""
+        try:
+            cursor = super().decode_cursor(request)
+        except Exception:  # noqa: BLE001 - whatever DRF raises, it is this
+            raise _unknown_cursor() from None
+        if cursor is not None and not _is_place(cursor):
+            raise _unknown_cursor()
+        return cursor
+
+
+def _unknown_cursor() -> Refusal:
+    detail = "Take it from `next` or `previous`."
+    return Refusal(Code.MALFORMED, errors=[FieldError("cursor", "invalid", detail)])
+
+
+def _is_place(cursor: Any) -> bool:  # noqa: ANN401 - DRF's cursor
+    """Whether a cursor points somewhere: at a time, or past some polls of one time."""
+    if cursor.position is None:
+        return bool(cursor.offset)
+    try:
+        return datetime.fromisoformat(cursor.position).tzinfo is not None
+    except ValueError:
+        return False
+
+
+class PollsView(View):
+    """The caller's polls."""
+
+    invalid_code = Code.INVALID_POLL
+
+    @operation(
+        "List your polls, newest first",
+        tag="polls",
+        answers={
+            200: (
+                "A page of them",
+                serializers.PollPage,
+                {"results": [examples.POLL], "next": None, "previous": None},
+            )
+        },
+        errors=[Code.AUTHENTICATION_REQUIRED],
+        public=False,
+    )
+    def get(self, request: Request) -> Response:
+        """List polls by cursor."""
+        owner = signed_in(request)
+        lifecycle.settle_due_polls()
+        pages = NewestFirst()
+        polls = Poll.objects.standing().filter(owner=owner).select_related("owner", "tally")
+        page = pages.paginate_queryset(polls.prefetch_related("options"), request, view=self)
+        return pages.get_paginated_response([own_poll_body(poll) for poll in page or []])
+
+    @operation(
+        "Make a poll",
+        tag="polls",
+        body=serializers.PollInput,
+        body_example=examples.NEW_POLL,
+        description="Only `title` and `options` are needed. GET /api/v1/limits/ lists the values "
+        "that are not available yet.",
+        answers={201: _A_POLL},
+        errors=[
+            Code.AUTHENTICATION_REQUIRED,
+            Code.CSRF_FAILED,
+            Code.INVALID_POLL,
+            Code.NOT_AVAILABLE,
+        ],
+        public=False,
+    )
+    def post(self, request: Request) -> Response:
+        """Make a poll, open unless it is to be a draft."""
+        owner = signed_in(request)
+        given = self.read(request, serializers.PollInput).changes()
+        status = given.pop("status")
+        poll = domain.create_poll(owner, Definition(**given), status=status)
+        response = created(poll_body(poll, Viewer(owner.pk)))
+        response.headers["Location"] = f"/api/v1/polls/{poll.id}/"
+        return response
+
+
+class PollView(View):
+    """One poll."""
+
+    invalid_code = Code.INVALID_POLL
+
+    @operation("Read a poll", tag="polls", answers={200: _A_POLL}, errors=_READERS)
+    def get(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Read a poll; a draft exists for its owner alone."""
+        viewer = viewer_of(request)
+        return Response(poll_body(access_poll(poll_id, viewer), viewer))
+
+    @operation(
+        "Change a poll",
+        tag="polls",
+        body=serializers.PollChanges,
+        body_example={"title": "Dinner?"},
+        description="Once a ballot exists, kind, options, min, max, identity, network_cap, "
+        "secrecy and allow_change are frozen.",
+        answers={200: _A_POLL},
+        errors=[*_OWNERS, Code.INVALID_POLL, Code.NOT_AVAILABLE, Code.POLL_FROZEN],
+        public=False,
+    )
+    def patch(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Change fields of the definition."""
+        viewer = viewer_of(request)
+        poll = access_poll_for_owner(poll_id, viewer)
+        domain.edit_poll(poll.id, self.read(request, serializers.PollChanges).changes())
+        return Response(poll_body(access_poll(poll_id, viewer), viewer))
+
+    @operation(
+        "Delete a poll, for everybody at once",
+        tag="polls",
+        answers={204: ("It is gone", None, None)},
+        errors=_OWNERS,
+        public=False,
+    )
+    def delete(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Delete a poll."""
+        poll = access_poll_for_owner(poll_id, viewer_of(request))
+        self.no_body(request)
+        lifecycle.delete_poll(poll.id)
+        return no_content()
+
+
+class OpenView(View):
+    """Opening."""
+
+    @operation(
+        "Open a draft or scheduled poll now",
+        tag="polls",
+        answers={200: _A_POLL},
+        errors=[*_OWNERS, Code.INVALID_POLL, Code.POLL_CLOSED],
+        public=False,
+    )
+    def post(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Open a poll; an open one stays open, a closed one is never reopened."""
+        viewer = viewer_of(request)
+        poll = access_poll_for_owner(poll_id, viewer)
+        self.no_body(request)
+        lifecycle.open_poll(poll.id)
+        return Response(poll_body(access_poll(poll_id, viewer), viewer))
+
+
+class CloseView(View):
+    """Closing."""
+
+    @operation(
+        "Close a poll now",
+        tag="polls",
+        answers={200: _A_POLL},
+        errors=[*_OWNERS, Code.POLL_NOT_OPEN],
+        public=False,
+    )
+    def post(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Close a poll; the count at that moment is the count for ever."""
+        viewer = viewer_of(request)
+        poll = access_poll_for_owner(poll_id, viewer)
+        self.no_body(request)
+        lifecycle.close_poll(poll.id)
+        return Response(poll_body(access_poll(poll_id, viewer), viewer))
+
+
+class CodesView(View):
+    """Voting codes."""
+
+    @operation(
+        "Make voting codes",
+        tag="polls",
+        body=serializers.CodesInput,
+        body_example={"count": 100},
+        description="Not offered yet: every call is refused with `not_available`.",
+        answers={},
+        errors=[*_OWNERS, Code.NOT_AVAILABLE],
+        public=False,
+    )
+    def post(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Refuse: identity `code` is not offered yet."""
+        access_poll_for_owner(poll_id, viewer_of(request))
+        self.read(request, serializers.CodesInput)
+        raise Refusal(Code.NOT_AVAILABLE)
+
+
+class JoinView(View):
+    """What a join code leads to."""
+
+    @operation(
+        "Find a poll by its join code",
+        tag="polls",
+        answers={
+            200: ("What it leads to", serializers.Joined, {"type": "poll", "poll": examples.POLL})
+        },
+        errors=_READERS,
+    )
+    def get(self, request: Request, code: str) -> Response:
+        """Find a poll; the code may be typed in either case."""
+        viewer = viewer_of(request)
+        poll = access_poll_by_code(code, viewer)
+        return Response({"type": "poll", "poll": poll_body(poll, viewer)})
+
+
+class ResultsView(View):
+    """The count."""
+
+    @operation(
+        "Read the results",
+        tag="results",
+        description="Reflects every vote that was acknowledged before the request arrived. "
+        "The ETag changes with every seq; If-None-Match answers 304.",
+        answers={
+            200: ("The count", serializers.Results, examples.RESULTS),
+            304: ("It is the one you have", None, None),
+        },
+        errors=[*_READERS, Code.RESULTS_HIDDEN],
+    )
+    def get(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
+        """Read the results where the caller may see them."""
+        viewer = viewer_of(request)
+        poll = access_poll(poll_id, viewer)
+        require_results(poll, viewer)
+        count = results.read_count(poll)
+        public = poll.is_closed and may_see_results(poll, ANYBODY)
+        headers = {
+            "Cache-Control": "public, max-age=60" if public else "private, no-store",
+            "ETag": results.etag(count),
+        }
+        if _is_known(request, headers["ETag"]):
+            return HttpResponseNotModified(headers=headers)
+        return Response(results.results_body(count), headers=headers)
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    """Whether the client has this version. Other preconditions are for writes."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    return any(tag.removeprefix("W/") in {etag, "*"} for tag in known)
+
+
+class IntegrityView(View):
+    """The audit of the count."""
+
+    @operation(
+        "Set the tally beside a recount",
+        tag="results",
+        description="For the owner, and for everyone who may see the results of a closed poll.",
+        answers={200: ("Both, of one snapshot", serializers.Integrity, examples.INTEGRITY)},
+        errors=[*_READERS, Code.RESULTS_HIDDEN],
+    )
+    def get(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Count every selection anew and compare."""
+        viewer = viewer_of(request)
+        poll = access_poll(poll_id, viewer)
+        if poll.is_closed:
+            require_results(poll, viewer)
+        else:
+            access_poll_for_owner(poll_id, viewer)
+        count = results.recount(poll.id)
+        return Response(
+            {
+                "equal": count.equal,
+                "seq": count.seq,
+                "tally": count.tally,
+                "recount": count.recount,
+            }
+        )

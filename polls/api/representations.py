@@ -1,0 +1,75 @@
+"""How the domain's objects read over the wire."""
+
+from typing import Any
+
+from polls.domain import results
+from polls.domain.access import Viewer, may_see_results
+from polls.enums import Visibility
+from polls.models import Poll, PollTally
+
+
+def poll_links(poll: Poll) -> dict[str, str]:
+    """Return where to go from a poll."""
+    base = f"/api/v1/polls/{poll.id}/"
+    return {
+        "self": base,
+        "vote": f"{base}votes/",
+        "results": f"{base}results/",
+        "live": f"/ws/polls/{poll.id}/",
+        "page": f"/p/{poll.join_code}",
+    }
+
+
+def poll_body(poll: Poll, viewer: Viewer) -> dict[str, Any]:
+    """Return a poll as this viewer reads it."""
+    visible = may_see_results(poll, viewer)
+    tally = PollTally.objects.get(poll=poll) if visible else None
+    return _poll_body(poll, tally)
+
+
+def own_poll_body(poll: Poll) -> dict[str, Any]:
+    """Return a poll as its owner reads it, its tally fetched already."""
+    return _poll_body(poll, poll.tally)
+
+
+def _poll_body(poll: Poll, tally: PollTally | None) -> dict[str, Any]:
+    return {
+        "id": poll.id,
+        "join_code": poll.join_code,
+        "owner": poll.owner.username,
+        "title": poll.title,
+        "description": poll.description,
+        "kind": poll.kind,
+        "options": [
+            {"id": option.id, "text": option.text, "position": option.position}
+            for option in poll.options.all()
+        ],
+        "min_selections": poll.min_selections,
+        "max_selections": poll.max_selections,
+        "identity": poll.identity,
+        "network_cap": None,
+        "secrecy": poll.secrecy,
+        "results_visibility": poll.results_visibility,
+        "status": poll.status_now,
+        "opens_at": poll.opens_at,
+        "closes_at": poll.closes_at,
+        "allow_change": poll.allow_change,
+        "embed_origins": poll.embed_origins,
+        "created_at": poll.created_at,
+        "opened_at": poll.opened_at,
+        "closed_at": poll.closed_at,
+        "seq": None if tally is None else tally.seq,
+        "ballots": None if tally is None else tally.ballots,
+        "links": poll_links(poll),
+    }
+
+
+def visible_results(poll: Poll, viewer: Viewer, *, just_voted: bool) -> dict[str, Any] | None:
+    """Return the results, None where this viewer may not see them now.
+
+    Whoever has just voted need not be looked up again.
+    """
+    shown_to_voters = just_voted and poll.results_visibility == Visibility.AFTER_VOTE
+    if not shown_to_voters and not may_see_results(poll, viewer):
+        return None
+    return results.results_body(results.read_count(poll))

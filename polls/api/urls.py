@@ -1,0 +1,23 @@
+"""The paths under /api/v1/."""
+
+from django.urls import path
+
+from polls.api import accounts, polls, service, votes
+
+urlpatterns = [
+    path("auth/register/", accounts.RegisterView.as_view()),
+    path("auth/tokens/", accounts.TokensView.as_view()),
+    path("auth/tokens/<uuid:token_id>/", accounts.TokenView.as_view()),
+    path("polls/", polls.PollsView.as_view()),
+    path("polls/<uuid:poll_id>/", polls.PollView.as_view()),
+    path("polls/<uuid:poll_id>/open/", polls.OpenView.as_view()),
+    path("polls/<uuid:poll_id>/close/", polls.CloseView.as_view()),
+    path("polls/<uuid:poll_id>/codes/", polls.CodesView.as_view()),
+    path("polls/<uuid:poll_id>/votes/", votes.VotesView.as_view()),
+    path("polls/<uuid:poll_id>/results/", polls.ResultsView.as_view()),
+    path("polls/<uuid:poll_id>/integrity/", polls.IntegrityView.as_view()),
+    path("join/<str:code>/", polls.JoinView.as_view()),
+    path("voters/", votes.VotersView.as_view()),
+    path("live-tickets/", votes.TicketsView.as_view()),
+    path("limits/", service.LimitsView.as_view()),
+]

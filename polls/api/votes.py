@@ -1,0 +1,224 @@
+"""Voting: tokens, votes, and leave to open a socket as the voter one is."""
+
+import logging
+import uuid
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from polls.api import examples, serializers
+from polls.api.authentication import (
+    cookie_token,
+    set_voter_cookie,
+    token_id_of,
+    voter_of,
+)
+from polls.api.base import View, created
+from polls.api.representations import visible_results
+from polls.api.schema import IDEMPOTENCY_KEY, operation
+from polls.domain import tickets, voters, voting
+from polls.domain.access import access_poll
+from polls.errors import Code, FieldError, Refusal
+
+logger = logging.getLogger(__name__)
+
+_IDENTITY = (
+    Code.NOT_FOUND,
+    Code.VOTER_TOKEN_REQUIRED,
+    Code.VOTER_TOKEN_INVALID,
+    Code.AUTHENTICATION_REQUIRED,
+    Code.CSRF_FAILED,
+)
+
+
+class VotersView(View):
+    """Voter tokens."""
+
+    @operation(
+        "Get a voter token",
+        tag="voting",
+        description="Send it back as X-Voter-Token, or let the browser send the cookie. "
+        "With a valid cookie it returns that cookie's token.",
+        answers={201: ("The token", serializers.VoterToken, {"token": "u2Zk…"})},
+        errors=[Code.AUTHENTICATION_REQUIRED, Code.CSRF_FAILED],
+    )
+    def post(self, request: Request) -> Response:
+        """Issue a token before the vote, so that a lost answer cannot make two voters."""
+        self.no_body(request)
+        voter = voter_of(request)
+        http = request._request  # noqa: SLF001 - DRF offers no other way
+        if voter.cookie_from_elsewhere and cookie_token(http):
+            raise Refusal(Code.CSRF_FAILED)
+        known = voter.token if voter.token and voters.device_of(voter.token) else None
+        token = known or voters.issue_voter_token()
+        response = created({"token": token})
+        set_voter_cookie(http, response, token)
+        return response
+
+
+class VotesView(View):
+    """The votes of a poll; each caller sees their own alone."""
+
+    def perform_authentication(self, request: Request) -> None:
+        """Leave it to voter_of: what ails the body or the poll is told before a forged token."""
+
+    @operation(
+        "Vote",
+        tag="voting",
+        body=serializers.VoteInput,
+        body_example={"choices": [examples.OPTION_IDS[0]]},
+        description="A retry with the same Idempotency-Key and ballot answers 200 with the first "
+        "receipt, also after closing.",
+        parameters=[IDEMPOTENCY_KEY],
+        answers={
+            201: ("Committed and counted", serializers.VoteReceipt, examples.RECEIPT),
+            200: (
+                "The first receipt again, with `Idempotent-Replayed: true`",
+                serializers.VoteReceipt,
+                examples.RECEIPT,
+            ),
+        },
+        errors=[
+            *_IDENTITY,
+            Code.INVALID_BALLOT,
+            Code.IDEMPOTENCY_KEY_REUSED,
+            Code.POLL_NOT_OPEN,
+            Code.POLL_CLOSED,
+            Code.ALREADY_VOTED,
+            Code.OUTCOME_UNKNOWN,
+        ],
+    )
+    def post(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Cast a vote; the answer comes after COMMIT."""
+        voter = voter_of(request)
+        voting.check_key(voter.idempotency_key)
+        body = voting.parse_vote(self.body(request))
+        return _receipt(voting.cast_vote(poll_id, body, voter), voter)
+
+    @operation(
+        "Ask for your own vote",
+        tag="voting",
+        description="How a reloaded page, or a client after a 503, finds out. Where the poll's "
+        "identity is `open`, the Idempotency-Key says who asks.",
+        parameters=[IDEMPOTENCY_KEY],
+        answers={
+            200: (
+                "Whether the caller has voted",
+                serializers.OwnVote,
+                {
+                    "voted": True,
+                    "receipt": examples.RECEIPT["receipt"],
+                    "choices": [examples.OPTION_IDS[0]],
+                },
+            )
+        },
+        errors=_IDENTITY,
+    )
+    def get(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Tell a voter whether and how they have voted."""
+        vote = voting.find_vote(poll_id, voter_of(request))
+        if vote is None:
+            return Response({"voted": False})
+        return Response({"voted": True, "receipt": vote.receipt, "choices": vote.choices})
+
+    @operation(
+        "Replace your vote",
+        tag="voting",
+        body=serializers.VoteInput,
+        body_example={"choices": [examples.OPTION_IDS[1]]},
+        description="Not offered yet: no poll can have `allow_change`, so it is always refused.",
+        answers={},
+        errors=[*_IDENTITY, Code.CHANGE_NOT_ALLOWED],
+    )
+    def put(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Refuse: no poll allows changes."""
+        voting.parse_vote(self.body(request))
+        return self._refuse_change(request, poll_id)
+
+    @operation(
+        "Withdraw your vote",
+        tag="voting",
+        description="Not offered yet: no poll can have `allow_change`, so it is always refused.",
+        answers={},
+        errors=[*_IDENTITY, Code.CHANGE_NOT_ALLOWED],
+    )
+    def delete(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Refuse: no poll allows changes."""
+        self.no_body(request)
+        return self._refuse_change(request, poll_id)
+
+    def _refuse_change(self, request: Request, poll_id: uuid.UUID) -> Response:
+        voter = voter_of(request)
+        voting.check_key(voter.idempotency_key)
+        voting.require_identity(access_poll(poll_id, voter.viewer()), voter)
+        raise Refusal(Code.CHANGE_NOT_ALLOWED)
+
+
+def _receipt(receipt: voting.Receipt, voter: voting.Voter) -> Response:
+    """Return 201 for a vote that was counted now, 200 for one that was before."""
+    try:
+        found = visible_results(receipt.poll, voter.viewer(), just_voted=True)
+    except (OperationalError, InterfaceError):
+        # The vote is committed. A refusal would say that it is not, so the count alone is missing.
+        logger.exception(
+            "A vote in poll %s is counted, its results cannot be read.", receipt.poll.id
+        )
+        found = None
+    body: dict[str, Any] = {
+        "poll": receipt.poll.id,
+        "receipt": receipt.receipt,
+        "seq": None,
+    }
+    if found is not None:
+        body["seq"] = found["seq"] if receipt.seq is None else receipt.seq
+        body["results"] = found
+    response = Response(body, status=200 if receipt.replayed else 201)
+    if receipt.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+class TicketsView(View):
+    """Live tickets."""
+
+    @operation(
+        "Get a ticket for a WebSocket",
+        tag="live",
+        body=serializers.TicketInput,
+        body_example={"polls": [examples.POLL_ID]},
+        description="Single use, for 60 s. Sent as the socket's first frame "
+        '`{"type":"auth","ticket":…}`, it makes the socket see what the caller may see.',
+        answers={
+            201: (
+                "The ticket",
+                serializers.Ticket,
+                {"ticket": "q1w2…", "expires_at": "2030-01-31T20:01:00Z"},
+            )
+        },
+        errors=_IDENTITY,
+    )
+    def post(self, request: Request) -> Response:
+        """Issue a ticket to an account or a voter."""
+        polls = _poll_ids(self.read(request, serializers.TicketInput).validated_data["polls"])
+        voter = voter_of(request)
+        if voter.user_id is None:
+            if voter.cookie_from_elsewhere:
+                raise Refusal(Code.CSRF_FAILED)
+            voters.require_device(voter.token)
+        ticket, expires_at = tickets.issue_ticket(
+            voter.viewer(), polls, token_id=token_id_of(request)
+        )
+        return created({"ticket": ticket, "expires_at": expires_at})
+
+
+def _poll_ids(texts: list[str]) -> list[uuid.UUID]:
+    """Return the ids, or raise `malformed`; an id that cannot be is an unknown poll."""
+    if not 1 <= len(texts) <= tickets.MAX_POLLS:
+        detail = f"A ticket is for 1 to {tickets.MAX_POLLS} polls."
+        raise Refusal(Code.MALFORMED, errors=[FieldError("polls", "count", detail)])
+    try:
+        return [uuid.UUID(text) for text in texts]
+    except ValueError:
+        raise Refusal(Code.NOT_FOUND) from None

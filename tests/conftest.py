@@ -1,0 +1,83 @@
+"""The cast, and the servers they meet."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+# Before they are imported: their asserts show both sides.
+pytest.register_assert_rewrite("tests.cast", "tests.polls.wire")
+
+from polls.domain.ballot_box import close_ballot_box  # noqa: E402 - see above
+from tests.cast import Person, sign_up  # noqa: E402 - the same
+from tests.live import Caller, Server  # noqa: E402 - the same
+from tests.polls.doors import Stage  # noqa: E402 - the same
+
+
+@pytest.fixture(scope="session")
+def live() -> Iterator[Server]:
+    """One real server for all tests that only talk to it over the wire."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(transactional_db: None) -> Iterator[None]:
+    """Committed rows, as the ballot box and other threads see them; emptied afterwards."""
+    del transactional_db
+    yield
+    close_ballot_box()
+
+
+@pytest.fixture
+def alice(database: None) -> Person:  # noqa: ARG001 - the people of the cast are rows
+    """An organiser: the owner of polls in most tests."""
+    return sign_up("alice")
+
+
+@pytest.fixture
+def bob(database: None) -> Person:  # noqa: ARG001 - the same
+    """Another organiser, who owns nothing of Alice's."""
+    return sign_up("bob")
+
+
+@pytest.fixture
+def charlie(database: None) -> Person:  # noqa: ARG001 - their requests read rows
+    """Somebody without an account."""
+    return Person()
+
+
+@pytest.fixture(scope="session")
+def on_postgres() -> bool:
+    """Whether the suite runs on PostgreSQL and Redis."""
+    return os.environ["STACK"] == "servers"
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Close the box before the database under it is emptied or dropped."""
+    yield
+    del request
+    close_ballot_box()
+
+
+@pytest.fixture(scope="session")
+def made_stage(live: Server) -> Stage:
+    """An organiser's poll on the real server."""
+    organiser = live.sign_up()
+    poll = organiser.make_poll(kind="multiple")
+    token = organiser.get("/api/v1/auth/tokens/").json()[0]["id"]
+    caller = Caller(live, {**organiser.headers, **live.voter().headers})
+    return Stage(live, caller, {"poll": poll["id"], "code": poll["join_code"], "token": token})
+
+
+@pytest.fixture
+def stage(made_stage: Stage) -> Iterator[Stage]:
+    """The stage, held to be unchanged after each test."""
+    before = made_stage.state()
+    yield made_stage
+    rows, poll = made_stage.state()
+    # Rows of other tests' deleted polls and expired tickets may go meanwhile.
+    assert {name: count for name, count in rows.items() if count > before[0][name]} == {}
+    assert poll == before[1]

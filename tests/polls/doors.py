@@ -1,0 +1,67 @@
+"""Every call of the API, made over the wire with any body, and what bad input must not change."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from tests.cast import stored_rows_of
+from tests.live import Caller, Server
+
+VOTES = "/api/v1/polls/{poll}/votes/"
+POLL = "/api/v1/polls/{poll}/"
+DOORS = {
+    "register": ("POST", "/api/v1/auth/register/"),
+    "tokens": ("POST", "/api/v1/auth/tokens/"),
+    "new poll": ("POST", "/api/v1/polls/"),
+    "change": ("PATCH", POLL),
+    "codes": ("POST", f"{POLL}codes/"),
+    "vote": ("POST", VOTES),
+    "other vote": ("PUT", VOTES),
+    "ticket": ("POST", "/api/v1/live-tickets/"),
+}
+# Calls without a body of their own.
+BODILESS = {
+    "voter": ("POST", "/api/v1/voters/"),
+    "open": ("POST", f"{POLL}open/"),
+    "close": ("POST", f"{POLL}close/"),
+    "delete": ("DELETE", POLL),
+    "withdraw": ("DELETE", VOTES),
+    "revoke": ("DELETE", "/api/v1/auth/tokens/{token}/"),
+    "list": ("GET", "/api/v1/polls/"),
+    "read": ("GET", POLL),
+    "results": ("GET", f"{POLL}results/"),
+    "integrity": ("GET", f"{POLL}integrity/"),
+    "own vote": ("GET", VOTES),
+    "join": ("GET", "/api/v1/join/{code}/"),
+    "limits": ("GET", "/api/v1/limits/"),
+    "token list": ("GET", "/api/v1/auth/tokens/"),
+}
+ANY_DOOR = pytest.mark.parametrize("door", DOORS)
+
+
+@dataclass
+class Stage:
+    """A server with an organiser's open poll, and somebody with every right to change it."""
+
+    server: Server
+    caller: Caller
+    names: dict[str, str]
+
+    def send(
+        self, door: str, body: bytes = b"", *, query: str = "", **headers: str
+    ) -> requests.Response:
+        method, path = {**DOORS, **BODILESS}[door]
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.request(
+            method,
+            self.server.url + path.format(**self.names) + query,
+            data=body,
+            headers={"Content-Type": "application/json", **self.caller.headers, **named},
+            timeout=30,
+        )
+
+    def state(self) -> tuple[dict[str, int], Any]:
+        """Return everything that bad input must leave as it is."""
+        return stored_rows_of(self.server), self.caller.get(POLL.format(**self.names)).json()

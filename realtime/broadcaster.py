@@ -1,0 +1,134 @@
+"""From a commit to a frame: once a tick, the dirty polls are read and told of.
+
+The own hub hears first; then the channel layer, within 200 ms or not at all. A vote never waits
+for either.
+"""
+
+import asyncio
+import logging
+import threading
+import uuid
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from polls.domain.results import read_counts
+from realtime.frames import Update
+from realtime.hub import Hub
+from realtime.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+PUBLISH_SECONDS = 0.2
+
+
+def group_name(poll_id: uuid.UUID) -> str:
+    """Return the group of the channel layer that carries a poll's updates."""
+    return f"poll.{poll_id.hex}"
+
+
+class Broadcaster:
+    """Turns marks from any thread into frames on one event loop."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._loop = asyncio.get_running_loop()
+        self._dirty: set[uuid.UUID] = set()
+        self._mutex = threading.Lock()
+        self._marked = asyncio.Event()
+        self._unpublished: dict[uuid.UUID, Update] = {}
+        self._publishable = asyncio.Event()
+        self._tick = settings.TICK_MS / 1000
+        self._layer: Any = get_channel_layer()
+
+    def mark(self, poll_id: uuid.UUID) -> None:
+        """Note that a poll has changed. Quick, and safe from any thread."""
+        with self._mutex:
+            first = not self._dirty
+            self._dirty.add(poll_id)
+        if first:
+            self._loop.call_soon_threadsafe(self._marked.set)
+
+    async def run(self) -> None:
+        """Read and tell of dirty polls, at most once a tick."""
+        while True:
+            await self._marked.wait()
+            self._marked.clear()
+            with self._mutex:
+                dirty, self._dirty = self._dirty, set()
+            started = self._loop.time()
+            try:
+                counts = await in_thread(read_counts, dirty)
+            except Exception:
+                logger.exception("Counts could not be read; trying again.")
+                for poll_id in dirty:
+                    self.mark(poll_id)
+                await asyncio.sleep(1)
+                continue
+            for count in counts.values():
+                update = Update.of(count)
+                self._hub.deliver(update)
+                self._unpublished[update.poll_id] = update
+            self._publishable.set()
+            await asyncio.sleep(max(0.0, started + self._tick - self._loop.time()))
+
+    async def publish(self) -> None:
+        """Pass updates on to the other processes; what they miss, they find by comparing."""
+        healthy = True
+        while True:
+            await self._publishable.wait()
+            self._publishable.clear()
+            updates, self._unpublished = self._unpublished, {}
+            try:
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    for update in updates.values():
+                        await self._layer.group_send(
+                            group_name(update.poll_id), update.to_message()
+                        )
+            except Exception as error:  # noqa: BLE001 - whatever ails it, votes and frames go on
+                if healthy:
+                    logger.warning("The channel layer does not take frames: %r", error)
+                healthy = False
+            else:
+                if not healthy:
+                    logger.warning("The channel layer takes frames again.")
+                healthy = True
+
+
+class Membership:
+    """The one subscription that a process has per watched poll."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._layer: Any = get_channel_layer()
+        # A name of our own: the one that new_channel() makes is lost when Redis is down.
+        self._channel = f"specific.hub.{uuid.uuid4().hex}!hub"
+        self._joined: set[uuid.UUID] = set()
+
+    async def receive(self) -> None:
+        """Hand on what other processes publish."""
+        while True:
+            try:
+                message = await self._layer.receive(self._channel)
+                self._hub.deliver(Update.from_message(message))
+            except Exception as error:  # noqa: BLE001 - comparing goes on without it
+                logger.warning("The channel layer gives no frames: %r", error)
+                await asyncio.sleep(1)
+
+    async def follow(self) -> None:
+        """Keep the subscriptions to what is watched, without anybody waiting for it."""
+        while True:
+            await self._hub.changed.wait()
+            self._hub.changed.clear()
+            try:
+                for poll_id in self._hub.watched.keys() - self._joined:
+                    await self._layer.group_add(group_name(poll_id), self._channel)
+                    self._joined.add(poll_id)
+                for poll_id in self._joined - self._hub.watched.keys():
+                    await self._layer.group_discard(group_name(poll_id), self._channel)
+                    self._joined.discard(poll_id)
+            except Exception as error:  # noqa: BLE001 - the same
+                logger.warning("The channel layer takes no subscriptions: %r", error)
+                self._hub.changed.set()
+                await asyncio.sleep(1)

@@ -1,0 +1,68 @@
+"""Who opens a socket: where the page comes from, and whose cookies count."""
+
+from enum import Enum, auto
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import HttpRequest, parse_cookie
+from django.http.request import split_domain_port, validate_host
+
+from polls.domain import voters
+from polls.domain.access import Viewer
+from realtime.admission import Asker
+
+
+class Origin(Enum):
+    """What the Origin header says of the page that opens a socket."""
+
+    OWN = auto()  # this very site: its cookies count
+    PROGRAM = auto()  # no page and no cookie, or a site that may connect without cookies
+    REFUSED = auto()
+
+
+def _headers(scope: dict[str, Any], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _is_secure(scope: dict[str, Any]) -> bool:
+    return scope.get("scheme", "ws") in {"https", "wss"}  # Daphne leaves it out
+
+
+def judge_origin(scope: dict[str, Any]) -> Origin:
+    """Return what the handshake's Origin, Host and cookies amount to."""
+    hosts, origins = _headers(scope, b"host"), _headers(scope, b"origin")
+    if len(hosts) != 1 or len(origins) > 1:
+        return Origin.REFUSED
+    domain, _ = split_domain_port(hosts[0])
+    if not validate_host(domain, settings.ALLOWED_HOSTS):
+        return Origin.REFUSED
+    if not origins:
+        return Origin.REFUSED if _headers(scope, b"cookie") else Origin.PROGRAM
+    scheme = "https" if _is_secure(scope) else "http"
+    if origins[0].lower() == f"{scheme}://{hosts[0].lower()}":
+        return Origin.OWN
+    return Origin.PROGRAM if origins[0] in settings.CORS_ALLOWED_ORIGINS else Origin.REFUSED
+
+
+def asker_of_cookies(scope: dict[str, Any]) -> Asker:
+    """Return the voter and the account of a socket's cookies."""
+    # Read as Django reads them: another application's odd cookie must not hide ours.
+    cookies = parse_cookie("; ".join(_headers(scope, b"cookie")))
+    voter = cookies.get("__Host-voter" if _is_secure(scope) else "voter")
+    session = cookies.get(settings.SESSION_COOKIE_NAME)
+    user_id = None if session is None else _user_of_session(session)
+    device = None if voter is None else voters.device_of(voter)
+    return Asker(Viewer(user_id, device), session_key=None if user_id is None else session)
+
+
+def _user_of_session(key: str) -> int | None:
+    if "\0" in key:  # which PostgreSQL takes for an error, not for an unknown key
+        return None
+    engine = import_module(settings.SESSION_ENGINE)
+    # Django asks no more of a request than its session.
+    request = SimpleNamespace(session=engine.SessionStore(key))
+    user = get_user(cast("HttpRequest", request))
+    return user.pk if user.is_authenticated and user.is_active else None

@@ -1,0 +1,264 @@
+"""The hub: who in this process watches which poll, and what they were last told.
+
+One subscription per watched poll and process. A frame is encoded once and the same text handed to
+every socket. Updates are absolute and versioned, so one that is lost, doubled or late does no
+harm; every few seconds all watched polls are compared with the database.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Protocol
+
+from django.conf import settings
+
+from polls.domain.results import read_counts
+from realtime.admission import Asker, who_may_see_now
+from realtime.frames import Update
+from realtime.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 5.0
+REAUTHORISE_SECONDS = 60.0
+_VOTERS_SECONDS = 1.0  # how often waiting viewers of an `after_vote` poll are looked up
+
+
+class Subscriber(Protocol):
+    """One socket's interest in one poll."""
+
+    asker: Asker
+    sees_results: bool
+
+    def update(self, update: Update, *, replace: bool) -> None:
+        """Take a newer state of the poll; `replace` where it may look older than the last."""
+
+    def allow(self, update: Update) -> None:
+        """Results have opened for this socket."""
+
+    def forbid(self, update: Update) -> None:
+        """Results have closed for this socket."""
+
+    def gone(self) -> None:
+        """Take it that the poll has been deleted."""
+
+
+class Watched:
+    """A poll that somebody in this process watches."""
+
+    def __init__(self, poll_id: uuid.UUID) -> None:
+        self.poll_id = poll_id
+        self.subscribers: set[Subscriber] = set()
+        self.last: Update | None = None  # what was last sent
+        self.waiting: Update | None = None  # what comes with the next tick
+        self.sent_at = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+        self.asking: asyncio.Task[None] | None = None  # who may see results, after a change
+        self.asked_at = time.monotonic()  # whoever joins is asked in joining
+        self.ask_timer: asyncio.TimerHandle | None = None
+
+
+class Hub:
+    """All that this process watches. Lives on one event loop and is not thread-safe."""
+
+    def __init__(self) -> None:
+        self.watched: dict[uuid.UUID, Watched] = {}
+        self.changed = asyncio.Event()  # the set of watched polls has changed
+        self._tick = settings.TICK_MS / 1000
+
+    def join(self, poll_id: uuid.UUID, subscriber: Subscriber) -> None:
+        """Let a subscriber hear of a poll from now on."""
+        watched = self.watched.get(poll_id)
+        if watched is None:
+            watched = self.watched[poll_id] = Watched(poll_id)
+            self.changed.set()
+        watched.subscribers.add(subscriber)
+
+    def leave(self, poll_id: uuid.UUID, subscriber: Subscriber) -> None:
+        """Let a subscriber hear no more; the last one ends the watching."""
+        watched = self.watched.get(poll_id)
+        if watched is None:
+            return
+        watched.subscribers.discard(subscriber)
+        if not watched.subscribers:
+            for work in (watched.timer, watched.asking, watched.ask_timer):
+                if work is not None:
+                    work.cancel()
+            del self.watched[poll_id]
+            self.changed.set()
+
+    def deliver(self, update: Update, *, replace: bool = False) -> None:
+        """Pass on an update unless it is old; at most one a tick and poll, the newest.
+
+        `replace` is for what was just read from the database to compare: it counts even with a
+        lower seq, for the database may have been restored.
+        """
+        watched = self.watched.get(update.poll_id)
+        if watched is None:
+            return
+        last = watched.waiting or watched.last
+        if last is not None and not replace and update.seq <= last.seq:
+            return
+        if watched.asking is not None or watched.timer is not None:
+            watched.waiting = update
+            return
+        wait = watched.sent_at + self._tick - time.monotonic()
+        if wait > 0 and not update.final:
+            watched.waiting = update
+            watched.timer = asyncio.get_running_loop().call_later(wait, self._due, watched)
+            return
+        self._send(watched, update)
+
+    def _due(self, watched: Watched) -> None:
+        """Send what has waited for its tick."""
+        watched.timer = None
+        if watched.asking is not None:
+            return  # it is sent once the answer is there
+        update, watched.waiting = watched.waiting, None
+        if update is not None:
+            self._send(watched, update)
+
+    def _send(self, watched: Watched, update: Update) -> None:
+        last, watched.last = watched.last, update
+        watched.sent_at = time.monotonic()
+        if update.deleted:
+            _tell_gone(watched)
+            return
+        replace = last is not None and update.seq < last.seq
+        if last is not None and last.revision != update.revision:
+            # The rule of who sees what may have changed: ask before anybody is sent a number.
+            self._ask(watched, watched.subscribers, news=True, replace=replace)
+            return
+        for subscriber in list(watched.subscribers):
+            subscriber.update(update, replace=replace)
+        blind = [s for s in watched.subscribers if not s.sees_results]
+        if not blind:
+            return
+        if last is not None and last.status != update.status:
+            self._ask(watched, blind)
+        elif watched.ask_timer is None:
+            # One of them may just have voted. Looked up once a second at most, however many do.
+            wait = watched.asked_at + _VOTERS_SECONDS - time.monotonic()
+            watched.ask_timer = asyncio.get_running_loop().call_later(
+                max(0.0, wait), self._ask_blind, watched
+            )
+
+    def _ask_blind(self, watched: Watched) -> None:
+        """Ask anew for those who could not see results when they were last asked for."""
+        watched.ask_timer = None
+        blind = [s for s in watched.subscribers if not s.sees_results]
+        if watched.asking is not None:
+            watched.ask_timer = asyncio.get_running_loop().call_later(
+                _VOTERS_SECONDS, self._ask_blind, watched
+            )
+        elif blind:
+            self._ask(watched, blind)
+
+    def _ask(
+        self,
+        watched: Watched,
+        subscribers: Iterable[Subscriber],
+        *,
+        news: bool = False,
+        replace: bool = False,
+    ) -> None:
+        """Ask the database anew who of these may see results; nothing is sent meanwhile.
+
+        `news` says that they have not been told of `watched.last` yet.
+        """
+        if watched.last is None:
+            return
+        watched.asked_at = time.monotonic()
+        watched.asking = asyncio.create_task(
+            self._reauthorise(watched, watched.last, list(subscribers), news=news, replace=replace)
+        )
+
+    async def _reauthorise(
+        self,
+        watched: Watched,
+        update: Update,
+        subscribers: list[Subscriber],
+        *,
+        news: bool,
+        replace: bool,
+    ) -> None:
+        while subscribers:
+            askers = [subscriber.asker for subscriber in subscribers]
+            try:
+                allowed = await in_thread(who_may_see_now, watched.poll_id, askers)
+            except Exception:
+                # Not knowing, show nothing, and ask again.
+                logger.exception("Who may see poll %s could not be asked.", watched.poll_id)
+                await asyncio.sleep(1)
+                continue
+            if allowed is None:
+                _tell_gone(watched)
+                break
+            standing = [
+                (subscriber, may, subscriber.asker is not asker)
+                for subscriber, asker, may in zip(subscribers, askers, allowed, strict=True)
+                if subscriber in watched.subscribers
+            ]
+            # For whom a ticket has come meanwhile is asked again.
+            subscribers = [subscriber for subscriber, _, other in standing if other]
+            for subscriber, may, other in standing:
+                if not other:
+                    _tell(subscriber, update, may=may, news=news, replace=replace)
+        watched.asking = None
+        if news:
+            watched.sent_at = time.monotonic()
+        waiting, watched.waiting = watched.waiting, None
+        if waiting is not None and waiting.seq != update.seq:
+            self.deliver(waiting, replace=True)
+
+    async def reconcile(self) -> None:
+        """Compare every watched poll with the database, and tell those who are behind."""
+        polls = [watched.poll_id for watched in self.watched.values()]
+        if not polls:
+            return
+        counts = await in_thread(read_counts, polls)
+        for poll_id in polls:
+            watched = self.watched.get(poll_id)
+            if watched is None:
+                continue
+            count = counts.get(poll_id)
+            if count is None:
+                _tell_gone(watched)
+                continue
+            update = Update.of(count)
+            last = watched.waiting or watched.last
+            if last is None or (last.seq, last.status) != (update.seq, update.status):
+                # A vote may have been sent while this was read: only a restored database
+                # shows a lower seq twice in a row, so an older reading is checked again.
+                if last is not None and update.seq < last.seq and not await _is_older(update):
+                    continue
+                self.deliver(update, replace=True)
+
+    async def reauthorise_all(self) -> None:
+        """Ask anew who may see what, for sessions and tokens that have ended meanwhile."""
+        for watched in list(self.watched.values()):
+            if watched.asking is None:
+                self._ask(watched, watched.subscribers)
+
+
+def _tell(subscriber: Subscriber, update: Update, *, may: bool, news: bool, replace: bool) -> None:
+    """Tell a subscriber what the answer to whether they may see results means for them."""
+    if may and not subscriber.sees_results:
+        subscriber.allow(update)
+    elif not may and subscriber.sees_results:
+        subscriber.forbid(update)
+    elif news:
+        subscriber.update(update, replace=replace)
+
+
+def _tell_gone(watched: Watched) -> None:
+    for subscriber in list(watched.subscribers):
+        subscriber.gone()
+
+
+async def _is_older(update: Update) -> bool:
+    """Whether the database still shows this seq, so that it was not just read too early."""
+    again = await in_thread(read_counts, [update.poll_id])
+    return update.poll_id in again and again[update.poll_id].seq == update.seq

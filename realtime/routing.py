@@ -1,0 +1,13 @@
+"""The paths of WebSockets."""
+
+from channels.routing import URLRouter
+from django.urls import path, re_path
+
+from realtime.consumers import PollConsumer, UnknownPath
+
+websockets = URLRouter(
+    [
+        path("ws/polls/<uuid:poll_id>/", PollConsumer.as_asgi()),
+        re_path(r"", UnknownPath.as_asgi()),
+    ]
+)

@@ -1,0 +1,83 @@
+"""What runs beside the requests of a server process, started by the first of them.
+
+After a fork and on a server without lifespan events (Daphne) there is no other moment.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from polls.domain.ballot_box import close_ballot_box
+from polls.domain.sweep import Sweep
+from polls.events import Event
+from realtime.broadcaster import Broadcaster, Membership
+from realtime.hub import REAUTHORISE_SECONDS, RECONCILE_SECONDS, Hub
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """A process's hub, broadcaster and sweep."""
+
+    def __init__(self) -> None:
+        self.sockets = 0
+        self.hub: Hub
+        self._broadcaster: Broadcaster | None = None
+        self._sweep: Sweep | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, on the running event loop; does nothing the second time."""
+        if self._broadcaster is not None:
+            return
+        self.hub = Hub()
+        self._broadcaster = Broadcaster(self.hub)
+        membership = Membership(self.hub)
+        for work in (
+            self._broadcaster.run(),
+            self._broadcaster.publish(),
+            membership.receive(),
+            membership.follow(),
+            _repeat(RECONCILE_SECONDS, self.hub.reconcile),
+            _repeat(REAUTHORISE_SECONDS, self.hub.reauthorise_all),
+        ):
+            self._run(work)
+        self._sweep = Sweep()
+        self._sweep.start()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    async def stop(self) -> None:
+        """Drain the ballot box and end what runs beside the requests."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, close_ballot_box)
+        if self._sweep is not None:
+            await loop.run_in_executor(None, self._sweep.stop)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._broadcaster = self._sweep = None
+        self._tasks.clear()
+
+    def hear(self, poll_id: uuid.UUID, event: Event) -> None:
+        """Take an event of the domain, from any thread (the sink of polls.events)."""
+        if self._broadcaster is not None:
+            self._broadcaster.mark(poll_id)
+        if event is Event.CLOSED and self._sweep is not None:
+            self._sweep.wake()
+
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something every so many seconds, whatever it raises."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:
+            logger.exception("The comparison with the database failed; trying again.")
+
+
+runtime = Runtime()

@@ -1,0 +1,42 @@
+"""The live server of the suite, whose log is read after each module, and an organiser on it."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import override_settings
+
+from realtime.runtime import runtime
+from tests.live import Caller, Server
+from tests.realtime.inside import TICK, Inside
+from tests.realtime.servers import assert_clean
+from tests.stack import STACK
+
+# Embedded is one process: there is no other to hear from.
+collect_ignore = [] if STACK == "servers" else ["test_processes.py"]
+
+
+@pytest.fixture(scope="module")
+def live(live: Server) -> Iterator[Server]:
+    """The suite's server; a module in which it logs a fault fails."""
+    before = live.log.stat().st_size
+    yield live
+    assert_clean(live.log.read_bytes()[before:].decode())
+
+
+@pytest.fixture(scope="module")
+def organiser(live: Server) -> Caller:
+    """Somebody with an account on the suite's server."""
+    return live.sign_up()
+
+
+@pytest.fixture
+def inside(database: None) -> Iterator[Inside]:
+    """The application in the test's own process; nothing of it may be left, or go unheard."""
+    del database
+    with override_settings(TICK_MS=int(TICK * 1000)):
+        inside = Inside()
+        yield inside
+        inside.stop()
+    assert inside.faults == []
+    assert runtime.sockets == 0
+    assert runtime.hub.watched == {}

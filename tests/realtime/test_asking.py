@@ -1,0 +1,190 @@
+"""Who may see results is asked anew, and nobody is told a number out of turn meanwhile."""
+
+import time
+import uuid
+from typing import Any
+
+from django.contrib.sessions.backends.db import SessionStore
+
+from polls.domain.access import Viewer
+from polls.models import Poll
+from realtime.admission import Asker
+from realtime.frames import Update
+from realtime.runtime import runtime
+from tests.cast import Person, signed_in, voter
+from tests.realtime.client import snapshot_of
+from tests.realtime.inside import HOST, TICK, InnerSocket, Inside, live_path, update_of
+
+
+def hide_results(poll: dict[str, Any]) -> None:
+    """Let the database say that the results are the owner's, without an event."""
+    Poll.objects.filter(id=poll["id"]).update(results_visibility="owner", revision=2)
+
+
+def test_token_that_is_revoked_ends_its_sockets_when_it_is_asked_for(
+    inside: Inside, alice: Person
+) -> None:
+    poll = alice.make_poll(results_visibility="owner")
+    ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    socket = InnerSocket(inside, live_path(poll))
+    socket.say({"type": "auth", "ticket": ticket})
+    assert socket.until(1) == [snapshot_of(alice.get(poll["links"]["results"]).json())]
+    inside.call(runtime.hub.reauthorise_all())
+    time.sleep(0.2)
+    assert socket.code is None
+    alice.row.delete()
+    inside.call(runtime.hub.reauthorise_all())
+    assert socket.until_over() == 4403
+    assert [frame.get("code") for frame in socket.frames] == [None, "results_hidden"]
+
+
+def test_session_that_has_ended_ends_its_sockets_when_it_is_asked_for(inside: Inside) -> None:
+    carol = signed_in("carol")
+    session = carol.http.cookies["sessionid"].value
+    poll = _make_poll_of(carol, results_visibility="owner")
+    how = {"origin": f"http://{HOST}", "cookie": f"sessionid={session}"}
+    page = InnerSocket(inside, live_path(poll), **how)
+    phone = InnerSocket(inside, live_path(poll), "view=status", **how)
+    for socket in (page, phone):
+        assert socket.until(1)[0]["type"] == "snapshot"
+    SessionStore(session).delete()
+    inside.call(runtime.hub.reauthorise_all())
+    assert page.until_over() == 4403
+    assert [frame["type"] for frame in phone.until(2)] == ["snapshot", "status"]
+
+
+def _make_poll_of(person: Person, **fields: Any) -> dict[str, Any]:
+    """Make a poll by the session cookie, which asks for a CSRF token of Django's test client."""
+    assert person.user is not None
+    owner = Person(person.user)
+    return owner.make_poll(**fields)
+
+
+def test_nothing_is_told_while_it_is_asked_who_may_see(inside: Inside, alice: Person) -> None:
+    """A tick that falls due meanwhile must not overtake the answer, nor be overtaken by it."""
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    first, second, third = (update_of(poll, seq=seq) for seq in (2, 3, 4))
+    inside.do(runtime.hub.deliver, first)
+    assert len(socket.until(2)) == 2
+    inside.do(runtime.hub.deliver, second)  # waits for its tick
+    with inside.busy_database():
+        inside.call(runtime.hub.reauthorise_all())
+        time.sleep(2 * TICK)
+        assert len(socket.frames) == 2
+        inside.do(runtime.hub.deliver, third)
+    socket.until(3)
+    time.sleep(2 * TICK)
+    # Without the order of the two, an older count would be shown in the end, and stay.
+    assert socket.frames[-1]["seq"] == third.seq
+    kinds = [frame["type"] for frame in socket.frames]
+    assert kinds == ["snapshot", *["tally"] * (len(kinds) - 1)]
+
+
+def test_no_number_is_told_between_hiding_results_and_knowing_whose_they_are(
+    inside: Inside, alice: Person
+) -> None:
+    poll = alice.make_poll()
+    outsider = InnerSocket(inside, live_path(poll))
+    phone = InnerSocket(inside, live_path(poll), "view=status")
+    for socket in (outsider, phone):
+        socket.until(1)
+    hide_results(poll)
+    hidden = [update_of(poll, seq=seq, revision=2) for seq in range(2, 6)]
+    with inside.busy_database():
+        for update in hidden:
+            inside.do(runtime.hub.deliver, update)
+            time.sleep(TICK / 2)
+        assert (len(outsider.frames), len(phone.frames)) == (1, 1)
+    assert outsider.until_over() == 4403
+    assert [frame["type"] for frame in outsider.frames] == ["snapshot", "error"]
+    assert [frame["type"] for frame in phone.until(2)] == ["snapshot", "status"]
+
+
+def test_waiting_voters_and_hidden_results_are_asked_for_one_after_the_other(
+    inside: Inside, alice: Person
+) -> None:
+    """An ask for waiting voters is on its way when results are hidden and votes go on."""
+    poll = alice.make_poll(results_visibility="after_vote")
+    somebody = voter()
+    somebody.vote(poll, 0)
+    ticket = somebody.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    voted = InnerSocket(inside, live_path(poll))
+    voted.say({"type": "auth", "ticket": ticket})
+    phone = InnerSocket(inside, live_path(poll), "view=status")
+    for socket in (voted, phone):
+        socket.until(1)
+    time.sleep(1)  # since it was last asked
+    seq = voted.frames[0]["seq"]
+    updates = [update_of(poll, seq=seq + n) for n in (1, 2)]
+    hide_results(poll)
+    hidden = [update_of(poll, seq=seq + n, revision=2) for n in (3, 4, 5)]
+    with inside.busy_database():
+        inside.do(runtime.hub.deliver, updates[0])
+        time.sleep(0.05)  # the waiting phone is asked for now
+        for update in (updates[1], *hidden):
+            inside.do(runtime.hub.deliver, update)
+            time.sleep(TICK / 2)
+    assert voted.until_over() == 4403
+    seqs = [frame["seq"] for frame in voted.frames if frame["type"] != "error"]
+    assert max(seqs) <= seq + 2
+    assert seqs == sorted(seqs)
+    assert {frame["type"] for frame in phone.frames} == {"status"}
+
+
+class Interest:
+    """A subscriber that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.asker = Asker()
+        self.sees_results = False
+        self.told: list[str] = []
+
+    def update(self, update: Update, *, replace: bool) -> None:
+        self.told.append(f"update {update.seq}{' again' if replace else ''}")
+
+    def allow(self, update: Update) -> None:
+        self.sees_results = True
+        self.told.append(f"allow {update.seq}")
+
+    def forbid(self, update: Update) -> None:
+        self.sees_results = False
+        self.told.append(f"forbid {update.seq}")
+
+    def gone(self) -> None:
+        self.told.append("gone")
+
+
+def test_ticket_that_comes_while_it_is_asked_counts(inside: Inside, alice: Person) -> None:
+    assert alice.user is not None
+    poll = alice.make_poll(results_visibility="owner")
+    poll_id = uuid.UUID(poll["id"])
+    owner, stranger = Interest(), Interest()
+    for interest in (owner, stranger):
+        inside.do(runtime.hub.join, poll_id, interest)
+    inside.do(runtime.hub.deliver, update_of(poll))
+    with inside.busy_database():
+        inside.call(runtime.hub.reauthorise_all())
+        time.sleep(0.05)
+        # Both see results by now, the one by a ticket, the other by an answer that is stale.
+        owner.asker = Asker(Viewer(alice.user.pk))
+        owner.sees_results = stranger.sees_results = True
+    inside.wait_until(lambda: len(stranger.told) == 2)
+    time.sleep(0.1)
+    assert stranger.told == ["update 1", "forbid 1"]
+    assert owner.told == ["update 1"]
+    for interest in (owner, stranger):
+        inside.do(runtime.hub.leave, poll_id, interest)
+
+
+def test_poll_that_is_deleted_while_it_is_asked_is_gone_not_hidden(
+    inside: Inside, alice: Person
+) -> None:
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    Poll.objects.filter(id=poll["id"]).update(deleted_at="2020-01-01T00:00:00Z")
+    inside.do(runtime.hub.deliver, update_of(poll, seq=2, revision=2, deleted=False))
+    assert socket.until_over() == 4404
+    assert [frame.get("code") for frame in socket.frames] == [None, "not_found"]

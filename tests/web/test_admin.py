@@ -1,0 +1,68 @@
+"""The admin: it shows polls and does what the domain does."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from polls.models import Poll
+from tests.cast import PASSWORD, Person, voter
+
+
+@pytest.fixture
+def admin(database: None) -> Client:
+    """A signed-in member of staff."""
+    del database
+    User.objects.create_superuser("root", password=PASSWORD)
+    client = Client()
+    assert client.login(username="ROOT", password=PASSWORD)
+    return client
+
+
+def act(admin: Client, action: str, poll: dict[str, Any]) -> str:
+    """Run an action on one poll and return the page that follows."""
+    answer = admin.post(
+        "/admin/polls/poll/", {"action": action, "_selected_action": poll["id"]}, follow=True
+    )
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_list_and_detail_show_polls_with_their_counts(admin: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    voter().vote(poll, 0)
+    assert poll["join_code"] in admin.get("/admin/polls/poll/").content.decode()
+    page = admin.get(f"/admin/polls/poll/{poll['id']}/change/").content.decode()
+    assert "Pizza" in page
+    assert "Sushi" in page
+
+
+def test_close_closes_through_the_domain(admin: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    act(admin, "close_now", poll)
+    now = alice.get(poll["links"]["self"]).json()
+    assert (now["status"], now["seq"]) == ("closed", poll["seq"] + 1)
+
+
+def test_opening_a_closed_poll_is_refused_by_name(admin: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    act(admin, "close_now", poll)
+    assert "The poll is closed" in act(admin, "open_now", poll)
+
+
+def test_delete_makes_the_poll_gone(admin: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    act(admin, "delete_now", poll)
+    assert alice.get(poll["links"]["self"]).status_code == 404
+    assert Poll.objects.get(id=poll["id"]).deleted_at is not None
+    assert poll["join_code"] not in admin.get("/admin/polls/poll/").content.decode()
+
+
+def test_users_and_tokens_are_listed_without_secrets(admin: Client, alice: Person) -> None:
+    token = alice.headers["Authorization"].removeprefix("Bearer ")
+    page = admin.get("/admin/accounts/apitoken/").content.decode()
+    assert str(alice.row.id) in page
+    assert token not in page
+    assert admin.get("/admin/accounts/apitoken/add/").status_code == 403
+    assert admin.get("/admin/accounts/user/").status_code == 200

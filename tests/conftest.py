@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from django.test import TransactionTestCase
 
 # Before they are imported: their asserts show both sides.
 pytest.register_assert_rewrite("tests.cast", "tests.polls.wire")
@@ -14,12 +17,30 @@ from tests.cast import Person, sign_up  # noqa: E402 - the same
 from tests.live import Caller, Server  # noqa: E402 - the same
 from tests.polls.doors import Stage  # noqa: E402 - the same
 
+WRITTEN_BY_MIGRATIONS = {"auth.Permission", "contenttypes.ContentType"}
+
 
 @pytest.fixture(scope="session")
 def live() -> Iterator[Server]:
     """One real server for all tests that only talk to it over the wire."""
     with Server() as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    """Empty the tables by DELETE after a test: Django truncates each, at ten times the cost."""
+
+    def empty_tables(_: TransactionTestCase) -> None:
+        connection.close_if_unusable_or_obsolete()  # a test may have cut it
+        with transaction.atomic(), connection.cursor() as cursor:
+            for model in reversed(apps.get_models(include_auto_created=True)):
+                if model._meta.label not in WRITTEN_BY_MIGRATIONS:
+                    cursor.execute(f"DELETE FROM {model._meta.db_table}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_tables)
+        yield
 
 
 @pytest.fixture

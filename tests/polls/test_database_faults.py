@@ -6,7 +6,7 @@ The auditor knows only what the clients were answered and what the database hold
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import psycopg2
@@ -15,8 +15,9 @@ import requests
 from django.db import OperationalError, connection
 
 from devtools import servers
-from polls import events
-from polls.domain import deadline
+from polls.domain import ballot_box, deadline
+from polls.domain.ballot_box import BallotBox, close_ballot_box, write_batch
+from polls.domain.flush import Cast, Outcome
 from tests.cast import Person, new_key
 from tests.cast import voter as new_voter
 from tests.live import Caller, Server
@@ -285,27 +286,28 @@ def test_deadline_of_one_thread_is_not_anothers() -> None:
 
 
 @on_postgres_alone
-def test_vote_is_acknowledged_although_its_results_cannot_be_read(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_vote_is_acknowledged_although_its_results_cannot_be_read(alice: Person) -> None:
     """A refusal after COMMIT would say that nothing was stored."""
     poll = alice.make_poll()
     own = connection.cursor()
     own.execute("SELECT pg_backend_pid()")
     (pid,) = own.fetchone()
 
-    def cut_the_requests_connection(_: uuid.UUID, event: events.Event) -> None:
-        assert event is events.Event.VOTED
-        with connection.cursor() as cursor:  # the box's: it has just committed
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    def commit_and_cut_the_requests_connection(casts: Sequence[Cast]) -> list[Outcome]:
+        written = write_batch(casts)
+        with connection.cursor() as cursor:  # the box's
+            cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])  # once it has ended
+            assert cursor.fetchone() == (True,)
+        return written
 
-    monkeypatch.setattr(events, "_sinks", [cut_the_requests_connection])
+    ballot_box._process.box = BallotBox(commit_and_cut_the_requests_connection)
     somebody, key = new_voter(), new_key()
     first = somebody.vote(poll, 0, Idempotency_Key=key)
     connection.close()
     assert first.status_code == 201
     receipt = first.json()["receipt"]
     assert first.json() == {"poll": poll["id"], "receipt": receipt, "seq": None}
+    close_ballot_box()  # the next vote finds one that cuts nothing
     assert stored(uuid.UUID(poll["id"])).ballots == 1
     again = somebody.vote(poll, 0, Idempotency_Key=key)
     assert (again.status_code, again.json()["receipt"]) == (200, receipt)

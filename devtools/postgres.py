@@ -123,7 +123,7 @@ class PostgresServer:
         self._run(
             "initdb",
             *("--pgdata", str(new.resolve()), "--username", _SUPERUSER, "--auth", "trust"),
-            # One collation everywhere, with Unicode's rules for upper and lower case.
+            # One collation everywhere, whatever the machine's language.
             *("--encoding", "UTF8", "--no-locale"),
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
         )

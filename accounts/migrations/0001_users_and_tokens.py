@@ -2,7 +2,6 @@
 
 import django.contrib.auth.validators
 import django.db.models.deletion
-import django.db.models.functions.text
 import django.utils.timezone
 import uuid
 from django.conf import settings
@@ -49,6 +48,10 @@ class Migration(migrations.Migration):
                         validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
                         verbose_name="username",
                     ),
+                ),
+                (
+                    "username_key",
+                    models.CharField(blank=True, editable=False, max_length=300, unique=True),
                 ),
                 (
                     "first_name",
@@ -141,12 +144,5 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at"],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="user",
-            constraint=models.UniqueConstraint(
-                django.db.models.functions.text.Lower("username"),
-                name="user_username_unique_without_case",
-            ),
         ),
     ]

@@ -80,10 +80,6 @@ class FairCursor(base.SQLiteCursorWrapper):
             return super().executemany(query, param_list)
 
 
-def _lower(text: str | None) -> str | None:
-    return None if text is None else text.lower()
-
-
 class _Turn:
     """The time between taking the lock and giving it back."""
 
@@ -123,7 +119,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:  # noqa: ANN401
         """Open the file, naming what to do where it cannot be opened."""
         try:
-            connection = super().get_new_connection(conn_params)
+            return super().get_new_connection(conn_params)
         except sqlite3.OperationalError as error:
             if "unable to open" in str(error):
                 raise ImproperlyConfigured(
@@ -131,9 +127,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     "Check that its folder exists and is writable, or set DATA_DIR."
                 ) from error
             raise
-        # SQLite's own knows ASCII alone, so Älice and älice would be two accounts.
-        connection.create_function("lower", 1, _lower, deterministic=True)
-        return connection
 
     def create_cursor(self, name: str | None = None) -> FairCursor:
         """Return a cursor that knows its connection."""

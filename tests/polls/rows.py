@@ -20,6 +20,7 @@ def _user(id_: int, name: str) -> Row:
     return {
         "id": id_,
         "username": name,
+        "username_key": name.lower(),
         "password": "!",
         "is_superuser": False,
         "first_name": "",
@@ -132,7 +133,7 @@ FRESH: dict[str, Row] = {
 # Each constraint, and what of a fresh row it refuses.
 REFUSED: list[tuple[str, Row]] = [
     ("accounts_user: PRIMARY KEY (id)", {"id": USER}),
-    ("accounts_user: UNIQUE user_username_unique_without_case", {"username": "ALICE"}),
+    ("accounts_user: UNIQUE (username_key)", {"username": "ALICE", "username_key": "alice"}),
     ("accounts_user_groups: PRIMARY KEY (id)", {"id": "GROUP LINK"}),
     ("accounts_user_groups: UNIQUE (user_id, group_id)", {"user_id": USER}),
     ("accounts_user_groups: FOREIGN KEY (user_id) -> accounts_user (id)", {"user_id": 1}),
@@ -222,8 +223,8 @@ REFUSED: list[tuple[str, Row]] = [
 IMPLIED: list[tuple[str, str, Row]] = [
     (
         "accounts_user: UNIQUE (username)",
-        "accounts_user: UNIQUE user_username_unique_without_case",
-        {"username": "Alice"},
+        "accounts_user: UNIQUE (username_key)",
+        {"username": "Alice", "username_key": "alice"},
     ),
     # the target of the composite foreign keys
     ("polls_option: UNIQUE (poll_id, id)", "polls_option: PRIMARY KEY (id)", {"id": PIZZA}),

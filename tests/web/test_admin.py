@@ -66,3 +66,16 @@ def test_users_and_tokens_are_listed_without_secrets(admin: Client, alice: Perso
     assert token not in page
     assert admin.get("/admin/accounts/apitoken/add/").status_code == 403
     assert admin.get("/admin/accounts/user/").status_code == 200
+
+
+def test_form_says_that_a_name_in_other_letters_is_taken(admin: Client, alice: Person) -> None:
+    del alice
+    fields = {"username": "\u00c5LICE", "password1": PASSWORD, "password2": PASSWORD}
+    fields["usable_password"] = "true"
+    assert admin.post("/admin/accounts/user/add/", fields).status_code == 302
+    page = admin.post("/admin/accounts/user/add/", fields | {"username": "\u00e5lice"})
+    assert page.status_code == 200
+    # Django's form looks too, as far as the database knows the letters.
+    refused = ("Somebody has this name.", "A user with that username already exists.")
+    assert any(text in page.content.decode() for text in refused)
+    assert User.objects.filter(username_key="\u00e5lice").count() == 1

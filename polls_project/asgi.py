@@ -11,10 +11,10 @@ _django = get_wsgi_application()  # before the imports below, which need the app
 
 from django.conf import settings
 from django.db.backends.signals import connection_created
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from polls.domain.deadline import bound_server_work
+from polls_project.cors import Cors
 from polls_project.gate import Gate
 from polls_project.health import Health
 from realtime.routing import websockets
@@ -47,7 +47,7 @@ async def _lifespan(receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
 
 application: Any = _route
 if settings.CORS_ALLOWED_ORIGINS:
-    application = CORSMiddleware(
+    application = Cors(
         application,
         allow_origins=settings.CORS_ALLOWED_ORIGINS,
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],

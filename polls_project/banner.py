@@ -48,8 +48,12 @@ def _lines_to_begin(url: str) -> list[str]:
     ]
 
 
-def banner(url: str, *, lan: str | None) -> str:
-    """Return the text for a service at `url`, and at `lan` for the phones of this network."""
+def banner(here: str, *, lan: str | None, public: str | None) -> str:
+    """Return the text for a service that listens at `here`, and at `lan` for this network.
+
+    `public` is the address that people are to be shown instead; each is a URL without its path.
+    """
+    url = public or here
     poll = _poll_to_try()
     page = "" if poll is None else f"/p/{poll.join_code}"
     lines = ["", f"Polls is running at {url}", ""]
@@ -58,7 +62,7 @@ def banner(url: str, *, lan: str | None) -> str:
     lines += [f"  API            {url}/swagger/", f"  Admin          {url}/admin/"]
     if lan is not None:
         picture = io.StringIO()
-        segno.make(lan + page).terminal(picture, compact=True)
+        segno.make((public or lan) + page).terminal(picture, compact=True)
         lines += ["", f"On this network: {lan}{page}", "", picture.getvalue()]
     lines += ["", *(_lines_to_begin(url) if poll is None else _lines_to_vote(url, poll))]
     return "\n".join(lines) + "\n"

@@ -56,6 +56,15 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()] or list(default)
 
 
+def hosts(name: str, default: tuple[str, ...]) -> list[str]:
+    """Return a list of host names as a Host header has them, without scheme and port."""
+    found = words(name, default)
+    for host in found:
+        if "/" in host:
+            raise ImproperlyConfigured(f"{name} takes names such as example.org, not {host!r}.")
+    return found
+
+
 def origins(name: str) -> list[str]:
     """Return a list of web origins: scheme, host and port, nothing after them."""
     found = [origin.rstrip("/") for origin in words(name)]
@@ -71,7 +80,8 @@ def origins(name: str) -> list[str]:
 def base_url(name: str) -> str:
     """Return an http(s) URL without its trailing slash, or an empty string."""
     value = text(name).rstrip("/")
-    if value and urlsplit(value).scheme not in {"http", "https"}:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
         raise ImproperlyConfigured(f"{name} must be an http or https URL, not {value!r}.")
     return value
 

@@ -41,11 +41,13 @@ _GRACE = 0.3  # seconds after the deadline in which a thread may still answer by
 # Read and thrown away beyond the limit: a proxy that is still sending would otherwise meet a closed
 # connection and tell its client 502.
 _DRAINED = 1024 * 1024
-_API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
     b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     b"form-action 'self'; frame-ancestors 'none'"
 )
+ANSWER_HEADERS = ((b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff"))
+_BODILESS = frozenset({204, 304})
 
 
 class ClientGoneError(Exception):
@@ -188,12 +190,13 @@ def _with_headers(send: Send, request_id: str) -> Send:
     async def send_with_headers(message: Any) -> None:  # noqa: ANN401 - an ASGI message
         if message["type"] == "http.response.start":
             headers = list(message["headers"])
+            if message["status"] in _BODILESS:  # which Django gives a length of nought
+                headers = [header for header in headers if header[0] != b"content-length"]
             known = dict(headers)
             html = known.get(b"content-type", b"").startswith(b"text/html")
             for name, value in (
-                (b"content-security-policy", _PAGE_POLICY if html else _API_POLICY),
-                (b"referrer-policy", b"same-origin"),
-                (b"x-content-type-options", b"nosniff"),
+                (b"content-security-policy", _PAGE_POLICY if html else API_POLICY),
+                *ANSWER_HEADERS,
                 (b"x-request-id", request_id.encode()),
             ):
                 if name not in known:

@@ -11,6 +11,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import django
 from django.core.exceptions import ImproperlyConfigured
@@ -33,8 +34,12 @@ def _lan_address() -> str | None:
         return str(probe.getsockname()[0])
 
 
+def _as_in_urls(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _allow_own_names() -> None:
-    """Let the service answer under the address that it listens on."""
+    """Let the service answer under the address that it listens on and the one that it shows."""
     if os.environ.get("ALLOWED_HOSTS", "").strip():
         return
     host = os.environ.get("HOST", "").strip() or "127.0.0.1"
@@ -42,7 +47,10 @@ def _allow_own_names() -> None:
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - asked for by the operator
         names.append(_lan_address() or "127.0.0.1")
     else:
-        names.append(f"[{host}]" if ":" in host else host)
+        names.append(_as_in_urls(host))
+    public = os.environ.get("PUBLIC_URL", "").strip()
+    with contextlib.suppress(ValueError):  # which the settings name
+        names.append(urlsplit(public).hostname or "127.0.0.1")
     os.environ["ALLOWED_HOSTS"] = ",".join(dict.fromkeys(names))
 
 
@@ -141,13 +149,14 @@ def main() -> None:
     except ImproperlyConfigured as error:
         _stop(str(error))
     everywhere = settings.HOST in {"0.0.0.0", "::"}  # noqa: S104 - asked for by the operator
-    shown = "127.0.0.1" if everywhere else settings.HOST
+    shown = "127.0.0.1" if everywhere else _as_in_urls(settings.HOST)
     lan = None
-    if everywhere and not settings.PUBLIC_URL and (address := _lan_address()):
+    if everywhere and (address := _lan_address()):
         lan = f"http://{address}:{settings.PORT}"
     from polls_project.banner import banner  # noqa: PLC0415 - it needs the models
 
-    sys.stdout.write(banner(settings.PUBLIC_URL or f"http://{shown}:{settings.PORT}", lan=lan))
+    here = f"http://{shown}:{settings.PORT}"
+    sys.stdout.write(banner(here, lan=lan, public=settings.PUBLIC_URL or None))
     sys.stdout.flush()
     _serve(listener, workers=settings.WEB_WORKERS)
 
@@ -169,6 +178,7 @@ def _serve(listener: socket.socket, *, workers: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # polls_project/asgi.py does it, on every server
+        http="polls_project.uvicorn_http:HttpProtocol",
         ws="realtime.uvicorn_protocol:SocketProtocol",
         ws_max_size=settings.MAX_SOCKET_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # it costs up to 316 KB a socket

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from polls.api.problems import problem_response, report_fault
 from polls.errors import CATALOGUE, Code, Refusal
@@ -42,9 +43,16 @@ def answer(request: HttpRequest, refusal: Refusal) -> HttpResponse:
 
 
 def only(*methods: str) -> Callable[[View], View]:
-    """Let a page take these methods; any other is refused in the form that the client reads."""
+    """Let a page take these methods; any other is refused in the form that the client reads.
+
+    That comes before CSRF is asked for, which only a page that writes needs.
+    """
 
     def decorate(view: View) -> View:
+        if not set(methods) <= {"GET", "HEAD"}:
+            view = csrf_protect(view)
+
+        @csrf_exempt
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - the page's own
             if request.method in methods:

@@ -1,11 +1,12 @@
 """Polls: making, reading, changing, opening and closing them."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils.http import parse_etags
+from drf_yasg import openapi
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +15,7 @@ from polls.api import examples, serializers
 from polls.api.authentication import signed_in, viewer_of
 from polls.api.base import View, created, no_content
 from polls.api.representations import own_poll_body, poll_body
-from polls.api.schema import operation
+from polls.api.schema import operation, parameter
 from polls.domain import lifecycle, results
 from polls.domain import polls as domain
 from polls.domain.access import (
@@ -34,6 +35,8 @@ _OWNERS = (Code.AUTHENTICATION_REQUIRED, Code.CSRF_FAILED, Code.NOT_FOUND)
 # Nobody needs an account to read; a token that does not count is refused all the same.
 _READERS = (Code.AUTHENTICATION_REQUIRED, Code.NOT_FOUND)
 _A_POLL: Any = ("The poll", serializers.Poll, examples.POLL)
+_CURSOR = parameter("cursor", openapi.IN_QUERY, "where a page begins: take it from `next`")
+_IF_NONE_MATCH = parameter("If-None-Match", openapi.IN_HEADER, "the ETag of the count you have")
 
 
 class NewestFirst(CursorPagination):
@@ -63,9 +66,11 @@ def _is_place(cursor: Any) -> bool:  # noqa: ANN401 - DRF's cursor
     if cursor.position is None:
         return bool(cursor.offset)
     try:
-        return datetime.fromisoformat(cursor.position).tzinfo is not None
-    except ValueError:
+        place = datetime.fromisoformat(cursor.position)
+        place.astimezone(UTC)  # as the database will read it
+    except (ValueError, OverflowError):
         return False
+    return place.tzinfo is not None
 
 
 class PollsView(View):
@@ -83,6 +88,7 @@ class PollsView(View):
                 {"results": [examples.POLL], "next": None, "previous": None},
             )
         },
+        parameters=[_CURSOR],
         errors=[Code.AUTHENTICATION_REQUIRED],
         public=False,
     )
@@ -250,6 +256,7 @@ class ResultsView(View):
         tag="results",
         description="Reflects every vote that was acknowledged before the request arrived. "
         "The ETag changes with every seq; If-None-Match answers 304.",
+        parameters=[_IF_NONE_MATCH],
         answers={
             200: ("The count", serializers.Results, examples.RESULTS),
             304: ("It is the one you have", None, None),

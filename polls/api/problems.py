@@ -20,7 +20,7 @@ def problem_response(instance: str, refusal: Refusal) -> HttpResponse:
     """Return a refusal as problem+json; no cache may keep it."""
     body = json.dumps(refusal.problem(instance), ensure_ascii=False, separators=(",", ":"))
     response = HttpResponse(body, content_type=CONTENT_TYPE, status=refusal.status)
-    response.headers["Cache-Control"] = "no-store"
+    response.headers["Cache-Control"] = "private, no-store"
     if refusal.code in {Code.AUTHENTICATION_REQUIRED, Code.INVALID_CREDENTIALS}:
         response.headers["WWW-Authenticate"] = "Bearer"
     for name, value in refusal.headers.items():

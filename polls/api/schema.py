@@ -28,11 +28,17 @@ _ALWAYS = (
     Code.OVERLOADED,
     Code.UNAVAILABLE,
 )
-IDEMPOTENCY_KEY = openapi.Parameter(
+
+
+def parameter(name: str, place: str, description: str) -> openapi.Parameter:
+    """Return an optional text in the query or a header."""
+    return openapi.Parameter(name, place, type=openapi.TYPE_STRING, description=description)
+
+
+IDEMPOTENCY_KEY = parameter(
     "Idempotency-Key",
     openapi.IN_HEADER,
-    type=openapi.TYPE_STRING,
-    description="16 to 255 visible ASCII characters; the same key and ballot count once",
+    "16 to 255 visible ASCII characters; the same key and ballot count once",
 )
 
 

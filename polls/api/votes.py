@@ -34,7 +34,9 @@ _IDENTITY = (
 
 
 class VotersView(View):
-    """Voter tokens."""
+    """Voter tokens. No account counts here, so none is asked of."""
+
+    authentication_classes = ()
 
     @operation(
         "Get a voter token",
@@ -42,7 +44,7 @@ class VotersView(View):
         description="Send it back as X-Voter-Token, or let the browser send the cookie. "
         "With a valid cookie it returns that cookie's token.",
         answers={201: ("The token", serializers.VoterToken, {"token": "u2Zk…"})},
-        errors=[Code.AUTHENTICATION_REQUIRED, Code.CSRF_FAILED],
+        errors=[Code.CSRF_FAILED],
     )
     def post(self, request: Request) -> Response:
         """Issue a token before the vote, so that a lost answer cannot make two voters."""
@@ -129,6 +131,7 @@ class VotesView(View):
         body=serializers.VoteInput,
         body_example={"choices": [examples.OPTION_IDS[1]]},
         description="Not offered yet: no poll can have `allow_change`, so it is always refused.",
+        parameters=[IDEMPOTENCY_KEY],
         answers={},
         errors=[*_IDENTITY, Code.CHANGE_NOT_ALLOWED],
     )
@@ -141,6 +144,7 @@ class VotesView(View):
         "Withdraw your vote",
         tag="voting",
         description="Not offered yet: no poll can have `allow_change`, so it is always refused.",
+        parameters=[IDEMPOTENCY_KEY],
         answers={},
         errors=[*_IDENTITY, Code.CHANGE_NOT_ALLOWED],
     )

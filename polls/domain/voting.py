@@ -114,7 +114,10 @@ def require_identity(poll: Poll, voter: Voter) -> str | None:
 
     Raises `voter_token_required`, `voter_token_invalid` or `authentication_required`.
     """
-    if voter.refused is not None:
+    # A session without its CSRF token is no account; who needs none may vote all the same.
+    if voter.refused is not None and (
+        poll.identity == Identity.ACCOUNT or voter.refused.code is not Code.CSRF_FAILED
+    ):
         raise voter.refused
     match Identity(poll.identity):
         case Identity.DEVICE:

@@ -1,5 +1,6 @@
 """The commands of the Makefile, run as somebody with a clone runs them."""
 
+import io
 import os
 import re
 import shutil
@@ -14,9 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+import segno
 
 from devtools import servers
 from devtools.postgres import PostgresServer
+from polls_project import serve
 from tests.e2e.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -163,6 +166,39 @@ def test_make_run_installs_anew_when_the_requirements_change(
     later = (clone / ".venv/run.stamp").stat().st_mtime + 1
     os.utime(requirements, (later, later))
     assert "Installing" in make()
+
+
+@pytest.mark.parametrize("public", ["", "https://polls.example.org"])
+def test_service_on_every_address_shows_the_way_for_phones(
+    environment: dict[str, str], public: str
+) -> None:
+    lan = serve._lan_address()
+    if lan is None:  # a machine without a network
+        assert "On this network" not in _banner(environment | {"HOST": "0.0.0.0"}, [])
+        return
+    hosts = [lan, "polls.example.org"] if public else [lan]
+    text = _banner(environment | {"HOST": "0.0.0.0", "PUBLIC_URL": public}, hosts)
+    (page,) = set(re.findall(r"/p/[A-Z0-9]{6}", text))
+    there = f"http://{lan}:{environment['PORT']}{page}"
+    assert f"On this network: {there}\n" in text
+    picture = io.StringIO()
+    segno.make(public + page if public else there).terminal(picture, compact=True)
+    assert picture.getvalue() in text
+
+
+def _banner(environment: dict[str, str], hosts: list[str]) -> str:
+    """Return the last lines of a start, once the service has answered under these names."""
+    command = (sys.executable, "-m", "polls_project.serve")
+    with Terminal(*command, cwd=ROOT, env=environment) as terminal:
+        _wait_until_ready(terminal, environment)
+        for host in ["127.0.0.1", *hosts]:
+            answer = requests.get(_url(environment, "/"), headers={"Host": host}, timeout=60)
+            assert answer.status_code == 200
+        answer = requests.get(_url(environment, "/"), headers={"Host": "elsewhere"}, timeout=60)
+        assert answer.status_code == 400
+        terminal.terminate()
+        terminal.wait()
+        return terminal.text.replace("\r", "")
 
 
 # -- make stack -------------------------------------------------------------------------------

@@ -313,7 +313,6 @@ def test_session_cookie_writes_with_a_csrf_token() -> None:
         ("PUT", "{poll}votes/"),
         ("DELETE", "{poll}votes/"),
         ("DELETE", "{token}"),
-        ("POST", "/api/v1/voters/"),
         ("POST", "/api/v1/live-tickets/"),
     ],
 )
@@ -344,6 +343,25 @@ def test_session_cookie_without_a_csrf_token_writes_nothing(
     assert_problem(answer, 403, "csrf_failed")
     assert stored_rows() == before
     assert Person(sam.user).read_poll(poll)["title"] == "Lunch?"
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("identity", ["device", "open"])
+def test_session_without_a_csrf_token_keeps_nobody_from_voting_without_an_account(
+    alice: Person, identity: str
+) -> None:
+    poll = alice.make_poll(identity=identity)
+    browser, _ = browser_of(signed_in("sam"))
+    here = {"Origin": "http://testserver"}
+    issued = browser.generic("POST", "/api/v1/voters/", headers=here)
+    assert issued.status_code == 201, issued.content
+    answer = browser.post(
+        poll["links"]["vote"],
+        {"choices": [poll["options"][0]["id"]]},
+        content_type="application/json",
+        headers={**here, "X-Voter-Token": issued.json()["token"]},
+    )
+    assert answer.status_code == 201, answer.content
 
 
 @pytest.mark.usefixtures("database")

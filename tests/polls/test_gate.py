@@ -1,5 +1,6 @@
 """What a real server makes of requests before Django sees them: odd headers and addresses."""
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -162,6 +163,30 @@ def test_address_that_is_none_is_the_clients_fault(live: Server, target: bytes) 
     assert 400 <= ask(live, head("GET", target)).status < 500
 
 
+@pytest.mark.parametrize(
+    ("sent", "path"),
+    [
+        (head("FOO", LIMITS), None),
+        (head("GET", b"/api/v1/limits/\xff"), None),
+        (head("GET", LIMITS, b"Idempotency-Key: \x7f" + b"x" * 20), LIMITS),
+        (head("GET", LIMITS, "Content-Length: abc"), LIMITS),
+        (head("GET", LIMITS, "Content-Length: -1"), LIMITS),
+        (head("GET", LIMITS, "Content-Length: 1", "Content-Length: 1"), LIMITS),
+        (head("GET", LIMITS, "No colon"), LIMITS),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", None),  # TLS
+    ],
+)
+def test_what_cannot_be_parsed_is_a_problem_too(
+    live: Server, sent: bytes, path: str | None
+) -> None:
+    answer = ask(live, sent)
+    body = json.loads(answer.body)
+    detail = "This is no HTTP request: its method, URL, headers or chunks cannot be parsed."
+    assert_refused(answer, problem(400, "malformed", path or body["instance"], detail))
+    assert answer.headers["Connection"] == "close"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_more_parameters_than_anybody_needs_are_refused(live: Server) -> None:
     query = "&".join(f"p{number}=1" for number in range(2000))
     answer = ask(live, head("GET", f"{LIMITS}?{query}"))
@@ -214,6 +239,18 @@ def test_unexpected_fault_tells_an_id_to_search_the_log_for_and_nothing_else(
     log = live.log.read_text()
     assert f"Request {found} failed: {broken_poll['links']['vote']}" in log
     assert "Traceback (most recent call last)" in log
+
+
+def test_answer_that_has_no_body_has_no_length(live: Server) -> None:
+    owner = live.sign_up()
+    poll = owner.make_poll()
+    etag = owner.get(poll["links"]["results"]).headers["ETag"]
+    same = owner.get(poll["links"]["results"], If_None_Match=etag)
+    gone = owner.call("DELETE", poll["links"]["self"])
+    assert (same.status_code, gone.status_code) == (304, 204)
+    for answer in (same, gone):
+        assert "Content-Length" not in answer.headers
+        assert "Transfer-Encoding" not in answer.headers
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

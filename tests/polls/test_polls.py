@@ -55,7 +55,12 @@ def test_list_is_read_to_its_end_and_back_by_cursor(alice: Person) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "", "%20", "cD0x", "cD1ub3QrYStkYXRl", "eHl6", "cD0yMDI2LTAxLTAx", "\u00e4"]
+    "cursor",
+    [
+        *("x", "", "%20", "cD0x", "cD1ub3QrYStkYXRl", "eHl6", "cD0yMDI2LTAxLTAx", "\u00e4"),
+        # 9999-12-31 23:59:59-23:59 and 0001-01-01 00:00:00+23:59: no such times in UTC
+        *("cD05OTk5LTEyLTMxIDIzOjU5OjU5LTIzOjU5", "cD0wMDAxLTAxLTAxIDAwOjAwOjAwJTJCMjM6NTk="),
+    ],
 )
 def test_cursor_that_was_not_issued_is_refused(alice: Person, cursor: str) -> None:
     errors = [("cursor", "invalid", "Take it from `next` or `previous`.")]

@@ -126,6 +126,8 @@ BAD_ENVIRONMENT: list[tuple[dict[str, str], str]] = [
     ({"REDIS_URL": "localhost:6379"}, "REDIS_URL takes redis://host:port URLs"),
     ({"REDIS_URL": "redis://a,http://b"}, "REDIS_URL takes redis://host:port URLs"),
     ({"PUBLIC_URL": "polls.example.org"}, "PUBLIC_URL must be an http or https URL"),
+    ({"PUBLIC_URL": "https://"}, "PUBLIC_URL must be an http or https URL"),
+    ({"ALLOWED_HOSTS": "https://a.org"}, "ALLOWED_HOSTS takes names such as example.org, not"),
     ({"CSRF_TRUSTED_ORIGINS": "example.org"}, "CSRF_TRUSTED_ORIGINS takes origins such as"),
     ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS takes origins such as"),
     ({"CORS_ALLOWED_ORIGINS": "https://a/b"}, "CORS_ALLOWED_ORIGINS takes origins such as"),

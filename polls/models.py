@@ -1,7 +1,7 @@
 """The tables of a poll. Every hot key starts with the poll, so that they can be split by it.
 
 Django has no composite foreign keys: those between ballots, selections, options and tallies are
-written by hand in migration 0001, and tests/polls/test_constraints.py reads them back from both
+written by hand in migration 0002, and tests/polls/test_constraints.py reads them back from both
 databases. Foreign keys that Django would add to the hot tables but that hold no promise are left
 out (`db_constraint=False`); docs/decisions/0003-constraints.md says which and why.
 """
@@ -294,7 +294,7 @@ class PollKey(models.Model):
 
 
 class LiveTicket(models.Model):
-    """Leave to open one WebSocket as somebody; consumed by DELETE … RETURNING."""
+    """Leave to open one WebSocket as somebody; used up by its DELETE."""
 
     ticket_hash = models.BinaryField(max_length=32, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True)

@@ -1,11 +1,12 @@
 """The foreign keys that Django cannot write, and room for hot rows to be updated in place.
 
 SQLite takes a foreign key only with the table, so its tables, empty so far, are made again with
-their keys. Whoever lets Django rebuild one of them later must add the keys again: Django drops
-them without a word, and tests/polls/test_constraints.py says so.
+their keys, and there is no way back. Whoever lets Django rebuild one of them later must add the
+keys again: Django drops them without a word, and tests/polls/test_constraints.py says so.
 """
 
 from django.db import migrations
+from django.db.migrations.exceptions import IrreversibleError
 
 # table, columns, the table and columns they refer to, name
 FOREIGN_KEYS = [
@@ -57,6 +58,9 @@ def _rebuild_with_keys(schema_editor):
                 [table],
             )
             create_table, *create_indexes = [row[0] for row in cursor.fetchall()]
+            cursor.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608 - our own names
+            if cursor.fetchone() is not None:
+                raise ValueError(f"{table} holds rows, and making it again would lose them.")
         keys = "".join(
             f", CONSTRAINT {name} FOREIGN KEY ({columns}) REFERENCES {target} "
             "DEFERRABLE INITIALLY DEFERRED"
@@ -71,7 +75,9 @@ def _rebuild_with_keys(schema_editor):
 
 def drop_keys(apps, schema_editor):
     if schema_editor.connection.vendor == "sqlite":
-        return  # they go with their tables
+        raise IrreversibleError(
+            "SQLite drops a foreign key only with its table, and here that would be with the votes."
+        )
     for table, _, _, name in FOREIGN_KEYS:
         schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
     for table in HOT_TABLES:

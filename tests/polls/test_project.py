@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,29 @@ def start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_models_have_their_migrations(tmp_path: Path) -> None:
     done = run(tmp_path, "manage.py", "makemigrations", "--check", "--dry-run")
     assert (done.returncode, done.stdout) == (0, "No changes detected\n"), done.stderr
+
+
+def test_migrations_never_drop_a_table_of_votes(tmp_path: Path) -> None:
+    def migrate(*to: str) -> subprocess.CompletedProcess[str]:
+        return run(tmp_path, "manage.py", "migrate", "--verbosity=0", *to)
+
+    def votes() -> list[tuple[int]]:
+        with closing(sqlite3.connect(tmp_path / "polls.sqlite3")) as file, file:
+            file.execute("INSERT INTO polls_participation (poll_id, voter_key) VALUES (1, 2)")
+            return file.execute("SELECT COUNT(*) FROM polls_participation").fetchall()
+
+    assert migrate("polls", "0001").returncode == 0
+    assert votes() == [(1,)]
+    forwards = migrate()
+    assert "polls_participation holds rows" in forwards.stderr
+    with closing(sqlite3.connect(tmp_path / "polls.sqlite3")) as file, file:
+        file.execute("DELETE FROM polls_participation")
+    assert migrate().returncode == 0
+    assert votes() == [(1,)]
+    backwards = migrate("polls", "0001")
+    assert "IrreversibleError: SQLite drops a foreign key only with its table" in backwards.stderr
+    with closing(sqlite3.connect(tmp_path / "polls.sqlite3")) as file:
+        assert file.execute("SELECT COUNT(*) FROM polls_participation").fetchall() == [(1,)]
 
 
 def test_production_settings_pass_djangos_own_check(tmp_path: Path) -> None:

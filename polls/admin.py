@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from polls.domain import lifecycle
 from polls.errors import CATALOGUE, Refusal
@@ -75,20 +76,32 @@ class PollAdmin(_PollAdmin):
         """Return how many ballots were cast."""
         return poll.tally.ballots
 
-    @admin.action(description="Open now")
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether this member of staff may open and close polls."""
+        return request.user.has_perm("polls.change_poll")
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        """Whether this member of staff may delete polls."""
+        return request.user.has_perm("polls.delete_poll")
+
+    @admin.action(description="Open now", permissions=["operate"])
     def open_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> None:
         """Open the polls that can be."""
         self._do(request, polls, lifecycle.open_poll)
 
-    @admin.action(description="Close now, for ever")
+    @admin.action(description="Close now, for ever", permissions=["operate"])
     def close_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> None:
         """Close the polls that can be."""
         self._do(request, polls, lifecycle.close_poll)
 
-    @admin.action(description="Delete, with all ballots")
-    def delete_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> None:
-        """Delete the polls."""
+    @admin.action(description="Delete, with all ballots", permissions=["erase"])
+    def delete_now(self, request: HttpRequest, polls: QuerySet[Poll]) -> HttpResponse | None:
+        """Delete the polls, once that has been confirmed."""
+        if "confirmed" not in request.POST:
+            context = {**admin.site.each_context(request), "title": "Delete polls", "polls": polls}
+            return render(request, "admin/polls/delete_polls.html", context)
         self._do(request, polls, lifecycle.delete_poll)
+        return None
 
     def _do(
         self, request: HttpRequest, polls: QuerySet[Poll], change: Callable[[uuid.UUID], None]

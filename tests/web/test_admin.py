@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
@@ -20,11 +21,10 @@ def admin(database: None) -> Client:
     return client
 
 
-def act(admin: Client, action: str, poll: dict[str, Any]) -> str:
+def act(admin: Client, action: str, poll: dict[str, Any], **fields: str) -> str:
     """Run an action on one poll and return the page that follows."""
-    answer = admin.post(
-        "/admin/polls/poll/", {"action": action, "_selected_action": poll["id"]}, follow=True
-    )
+    chosen = {"action": action, "_selected_action": poll["id"], **fields}
+    answer = admin.post("/admin/polls/poll/", chosen, follow=True)
     assert answer.status_code == 200
     return answer.content.decode()
 
@@ -53,10 +53,39 @@ def test_opening_a_closed_poll_is_refused_by_name(admin: Client, alice: Person) 
 
 def test_delete_makes_the_poll_gone(admin: Client, alice: Person) -> None:
     poll = alice.make_poll()
-    act(admin, "delete_now", poll)
+    asked = act(admin, "delete_now", poll)
+    assert "cannot be undone" in asked
+    assert f"({poll['join_code']}): 0 ballots" in asked
+    assert alice.get(poll["links"]["self"]).status_code == 200
+    act(admin, "delete_now", poll, confirmed="yes")
     assert alice.get(poll["links"]["self"]).status_code == 404
     assert Poll.objects.get(id=poll["id"]).deleted_at is not None
     assert poll["join_code"] not in admin.get("/admin/polls/poll/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("permissions", "offered"),
+    [
+        ({"view_poll"}, set()),
+        ({"view_poll", "change_poll"}, {"open_now", "close_now"}),
+        ({"view_poll", "delete_poll"}, {"delete_now"}),
+    ],
+)
+def test_staff_do_what_they_have_the_permission_for(
+    alice: Person, permissions: set[str], offered: set[str]
+) -> None:
+    vera = User.objects.create_user("vera", is_staff=True)
+    vera.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(vera)
+    for action, changed in (("close_now", "closed"), ("delete_now", 404)):
+        poll = alice.make_poll()
+        assert (f'value="{action}"' in client.get("/admin/polls/poll/").content.decode()) == (
+            action in offered
+        )
+        act(client, action, poll, confirmed="yes")
+        now = alice.get(poll["links"]["self"]).json()
+        assert now.get("status") == (changed if action in offered else "open"), now
 
 
 def test_users_and_tokens_are_listed_without_secrets(admin: Client, alice: Person) -> None:

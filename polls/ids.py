@@ -1,21 +1,43 @@
 """Identifiers: time-ordered ones for rows, short ones for people."""
 
 import secrets
+import threading
 import time
 import uuid
 
-# Without 0/O, 1/I/L, 2/Z, 5/S, 8/B, U/V: read aloud across a hall, each is itself alone.
+# Without 0/O, 1/I/L, 2/Z, 5/S, 8/B and U: read off a screen at the back of a hall, each is itself
+# alone.
 JOIN_CODE_ALPHABET = "3467ACDEFGHJKMNPQRTVWXY9"
 JOIN_CODE_LENGTH = 6
 
 
+class _Stamps:
+    """Times of creation in 4096ths of a millisecond, each later than the one before."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._mutex = threading.Lock()
+
+    def next(self) -> int:
+        milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+        now = milliseconds << 12 | nanoseconds * 4096 // 1_000_000
+        with self._mutex:
+            self._last = max(now, self._last + 1)
+            return self._last
+
+
+_stamps = _Stamps()
+
+
 def uuid7() -> uuid.UUID:
-    """Return a UUID that sorts by its millisecond of creation (RFC 9562, section 5.7)."""
-    stamp = time.time_ns() // 1_000_000
-    value = (stamp & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76  # version 7
-    value = value & ~(0x3 << 62) | 0x2 << 62  # the RFC's variant
-    return uuid.UUID(int=value)
+    """Return a UUID that sorts by its time of creation, in one process strictly.
+
+    RFC 9562, section 5.7, with the fraction of the millisecond in its twelve next bits (section
+    6.2, method 3).
+    """
+    stamp = _stamps.next()
+    value = (stamp >> 12 & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64
+    return uuid.UUID(int=value | 0x2 << 62 | secrets.randbits(62))
 
 
 def new_join_code() -> str:

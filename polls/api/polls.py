@@ -95,7 +95,7 @@ class PollsView(View):
     def get(self, request: Request) -> Response:
         """List polls by cursor."""
         owner = signed_in(request)
-        lifecycle.settle_due_polls()
+        lifecycle.settle_due_polls(owner.pk)
         pages = NewestFirst()
         polls = Poll.objects.standing().filter(owner=owner).select_related("owner", "tally")
         page = pages.paginate_queryset(polls.prefetch_related("options"), request, view=self)

@@ -1,45 +1,59 @@
-"""Opening, closing, certifying and purging polls."""
+"""Opening, closing, certifying and deleting polls."""
 
 import logging
 import time
 import uuid
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from functools import partial
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from polls import events
 from polls.domain import results
-from polls.domain.database import ADVISORY_CLASS, clock, turnstiles
+from polls.domain.database import ADVISORY_CLASS, Failure, clock, failure_of, turnstiles
 from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
-from polls.models import (
-    Ballot,
-    LiveTicket,
-    Option,
-    Participation,
-    Poll,
-    PollTally,
-    Selection,
-    Tally,
-    TallyBucket,
-)
+from polls.models import Poll, PollTally
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 5_000  # rows of a deleted poll that go in one transaction
-_DISAGREED_SECONDS = 60.0  # until a poll whose recount differed is recounted
-_disagreed: dict[uuid.UUID, float] = {}  # when this process found that, in monotonic seconds
+
+class _LeftAlone:
+    """Polls that this process leaves alone for a while, so that they keep no others waiting."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: dict[uuid.UUID, float] = {}
+
+    def add(self, poll_id: uuid.UUID) -> None:
+        """Leave a poll alone from now on."""
+        self._until[poll_id] = time.monotonic() + self._seconds
+
+    def now(self) -> list[uuid.UUID]:
+        """Return the polls whose time is not over."""
+        now = time.monotonic()
+        self._until = {poll_id: at for poll_id, at in self._until.items() if at > now}
+        return list(self._until)
+
+
+_stuck = _LeftAlone(5.0)  # could not be opened or closed: somebody holds them
+_disagreed = _LeftAlone(60.0)  # their recount differed, or could not be made
 
 
 def lock_poll(poll_id: uuid.UUID) -> Poll:
     """Return the poll with its row locked against votes and changes until the transaction ends.
 
-    Raises `not_found` where it has been deleted meanwhile.
+    Its time may have come while nobody looked: it is opened or closed first, so that whoever
+    changes it decides by where it stands for the voters. Raises `not_found` where it has been
+    deleted meanwhile.
     """
     _wait_for_flushes(poll_id)
-    poll = Poll.objects.standing().select_for_update(of=("self",)).filter(id=poll_id).first()
+    locked = Poll.objects.standing().select_for_update(of=("self",)).filter(id=poll_id)
+    poll = locked.first()
+    if poll is not None and poll.has_a_time and _settle_locked(poll_id):
+        poll = locked.all().first()
     if poll is None:
         raise Refusal(Code.NOT_FOUND)
     return poll
@@ -63,11 +77,11 @@ def open_poll(poll_id: uuid.UUID) -> None:
     """Open a draft or scheduled poll now; an open one stays open, a closed one is refused."""
     with transaction.atomic():
         poll = lock_poll(poll_id)
-        now = clock()
-        if poll.is_closed or _is_over(poll, now):
+        if poll.is_closed:
             raise Refusal(Code.POLL_CLOSED)
         if poll.opened_at is not None:
             return
+        now = clock()
         if poll.closes_at is not None and poll.closes_at <= now:
             detail = "closes_at has passed; set another before opening."
             raise Refusal(
@@ -77,10 +91,6 @@ def open_poll(poll_id: uuid.UUID) -> None:
         poll.save(update_fields=["status", "opened_at"])
         raise_seq(poll_id)
     events.publish(poll_id, events.Event.OPENED)
-
-
-def _is_over(poll: Poll, now: datetime) -> bool:
-    return poll.status == Status.OPEN and poll.closes_at is not None and poll.closes_at <= now
 
 
 def close_poll(poll_id: uuid.UUID) -> None:
@@ -96,7 +106,7 @@ def close_poll(poll_id: uuid.UUID) -> None:
             raise Refusal(Code.POLL_NOT_OPEN, "A draft cannot be closed; delete it instead.")
         now = clock()
         poll.status = Status.CLOSED
-        poll.closed_at = poll.closes_at if _is_over(poll, now) else now
+        poll.closed_at = now if poll.closes_at is None else min(now, poll.closes_at)
         poll.save(update_fields=["status", "closed_at"])
         raise_seq(poll_id)
     events.publish(poll_id, events.Event.CLOSED)
@@ -106,19 +116,26 @@ def settle_poll(poll_id: uuid.UUID) -> None:
     """Open or close a poll whose time has come. Of many processes that try, one does it."""
     with transaction.atomic():
         _wait_for_flushes(poll_id)
-        if not Poll.objects.select_for_update(of=("self",)).filter(id=poll_id).exists():
-            return
-        # Asked again under the lock: whoever held it before us may have done the work.
-        due = Poll.objects.due().filter(id=poll_id)
-        opened_at = Coalesce(F("opened_at"), F("opens_at"))
-        closing = due.filter(closes_at__lte=Now()).update(
-            status=Status.CLOSED, opened_at=opened_at, closed_at=F("closes_at")
-        )
-        changed = closing or due.update(opened_at=opened_at)
-        if not changed:
-            return
-        raise_seq(poll_id)
-    events.publish(poll_id, events.Event.CLOSED if closing else events.Event.OPENED)
+        if Poll.objects.select_for_update(of=("self",)).filter(id=poll_id).exists():
+            _settle_locked(poll_id)
+
+
+def _settle_locked(poll_id: uuid.UUID) -> bool:
+    """Open or close a poll under its lock where its time has come; return whether it had.
+
+    The database's clock is asked again: whoever held the lock before us may have done the work.
+    """
+    due = Poll.objects.due().filter(id=poll_id)
+    opened_at = Coalesce(F("opened_at"), F("opens_at"))
+    closing = due.filter(closes_at__lte=Now()).update(
+        status=Status.CLOSED, opened_at=opened_at, closed_at=F("closes_at")
+    )
+    if not closing and not due.update(opened_at=opened_at):
+        return False
+    raise_seq(poll_id)
+    event = events.Event.CLOSED if closing else events.Event.OPENED
+    transaction.on_commit(partial(events.publish, poll_id, event))
+    return True
 
 
 def certify_poll(poll_id: uuid.UUID) -> bool:
@@ -141,27 +158,37 @@ def certify_poll(poll_id: uuid.UUID) -> bool:
     return True
 
 
-def settle_due_polls() -> None:
-    """Open and close every poll whose time has come."""
-    for poll_id in Poll.objects.due().order_by("id").values_list("id", flat=True)[:500]:
-        settle_poll(poll_id)
+def settle_due_polls(owner_id: int | None = None) -> None:
+    """Open and close every poll whose time has come, or every one of an owner's."""
+    due = Poll.objects.due() if owner_id is None else Poll.objects.due().filter(owner=owner_id)
+    due = due.exclude(id__in=_stuck.now()).order_by("id")
+    _do_each(due.values_list("id", flat=True)[:500], settle_poll, _stuck)
 
 
 def certify_closed_polls() -> None:
-    """Certify closed polls that are not certified yet.
-
-    One whose recount differed is left alone for a while, so that it neither fills the log nor
-    keeps the others waiting.
-    """
-    now = time.monotonic()
-    for poll_id, at in list(_disagreed.items()):
-        if now - at >= _DISAGREED_SECONDS:
-            del _disagreed[poll_id]
+    """Certify closed polls that are not certified yet."""
     waiting = Poll.objects.standing().filter(status=Status.CLOSED, certified_at=None)
-    waiting = waiting.exclude(id__in=list(_disagreed)).order_by("closed_at")
-    for poll_id in waiting.values_list("id", flat=True)[:20]:
+    waiting = waiting.exclude(id__in=_disagreed.now()).order_by("closed_at")
+
+    def certify(poll_id: uuid.UUID) -> None:
         if not certify_poll(poll_id):
-            _disagreed[poll_id] = now
+            _disagreed.add(poll_id)
+
+    _do_each(waiting.values_list("id", flat=True)[:20], certify, _disagreed)
+
+
+def _do_each(
+    polls: Iterable[uuid.UUID], chore: Callable[[uuid.UUID], None], left_alone: _LeftAlone
+) -> None:
+    """Do a chore for each poll; one that fails is left alone for a while."""
+    for poll_id in polls:
+        try:
+            chore(poll_id)
+        except (DatabaseError, InterfaceError) as error:
+            if failure_of(error) is Failure.LOST:
+                raise  # as it is for all the others
+            logger.warning("Poll %s is left alone for a while: %s", poll_id, error)
+            left_alone.add(poll_id)
 
 
 def delete_poll(poll_id: uuid.UUID) -> None:
@@ -172,42 +199,3 @@ def delete_poll(poll_id: uuid.UUID) -> None:
         poll.save(update_fields=["deleted_at"])
         raise_seq(poll_id)
     events.publish(poll_id, events.Event.DELETED)
-
-
-def purge_deleted_polls() -> None:
-    """Remove the rows of polls that were deleted a minute ago or longer, a chunk at a time."""
-    before = clock() - timedelta(minutes=1)
-    for poll in Poll.objects.filter(deleted_at__lt=before).order_by("deleted_at")[:5]:
-        _purge(poll)
-
-
-def _purge(poll: Poll) -> None:
-    for model, key in (
-        (Selection, "ballot_id"),
-        (Participation, "voter_key"),
-        (Ballot, "id"),
-    ):
-        while _delete_chunk(model._meta.db_table, key, poll.id):  # noqa: SLF001 - public in Django
-            pass
-    with transaction.atomic():
-        for hot in (TallyBucket, Tally):
-            hot.objects.filter(poll_id=poll.id).delete()
-        Option.objects.filter(poll_id=poll.id).delete()
-        poll.delete()
-
-
-def _delete_chunk(table: str, key: str, poll_id: uuid.UUID) -> int:
-    """Delete some rows of a poll in a short transaction; return how many."""
-    poll_key = poll_id.hex if connection.vendor == "sqlite" else poll_id
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM {table} WHERE poll_id = %s AND {key} IN "  # noqa: S608 - our own names
-            f"(SELECT {key} FROM {table} WHERE poll_id = %s ORDER BY {key} LIMIT {_CHUNK})",
-            [poll_key, poll_key],
-        )
-        return int(cursor.rowcount)
-
-
-def purge_expired_tickets() -> None:
-    """Remove tickets that nobody used in time."""
-    LiveTicket.objects.filter(expires_at__lt=clock()).delete()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from django.db import connection
 
-from polls.domain import deadline, lifecycle
+from polls.domain import deadline, lifecycle, purge
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +19,8 @@ _PATIENCE = 30.0  # seconds for one chore; a recount of ten million votes takes 
 _CHORES: tuple[Callable[[], None], ...] = (
     lifecycle.settle_due_polls,
     lifecycle.certify_closed_polls,
-    lifecycle.purge_expired_tickets,
-    lifecycle.purge_deleted_polls,
+    purge.purge_expired_tickets,
+    purge.purge_deleted_polls,
 )
 
 
@@ -49,7 +49,8 @@ class Sweep:
     def _run(self) -> None:
         while not self._stopping:
             for chore in _CHORES:
-                self._do(chore)
+                if not self._stopping:
+                    self._do(chore)
             self._wake.wait(SECONDS)
             self._wake.clear()
         connection.close()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from polls.domain import lifecycle
+from polls.domain import lifecycle, purge
 from polls.domain.ballot_paper import BallotPaper, load_ballot_paper
 from polls.domain.database import clock
 from polls.domain.flush import Cast, Counted, Outcome, Replayed, Stale, flush
@@ -153,7 +153,7 @@ def _delete(poll_id: uuid.UUID) -> None:
 def _destroy(poll_id: uuid.UUID) -> None:
     lifecycle.delete_poll(poll_id)
     Poll.objects.filter(id=poll_id).update(deleted_at=clock() - timedelta(minutes=2))
-    lifecycle.purge_deleted_polls()
+    purge.purge_deleted_polls()
 
 
 @pytest.mark.parametrize("end", [_close, _let_deadline_pass])

@@ -181,7 +181,7 @@ CATALOGUE: Mapping[Code, Entry] = {
         "The database went away while it stored the vote",
         "It may or may not be counted. Send it again with the same Idempotency-Key, or ask "
         "GET …/votes/.",
-        2,
+        5,  # by then the database has settled what was on its way
     ),
 }
 

@@ -124,7 +124,11 @@ class Gate:
         state = environ["asgi.scope"]["polls"]
         state["started"] = True
         with deadline.until(state["deadline"]):
-            return self._wsgi(environ, start_response)
+            response = self._wsgi(environ, start_response)
+            try:
+                return [b"".join(response)]
+            finally:
+                response.close()  # Django looks after its connection here
 
 
 def _code_of_timeout(scope: Scope, *, started: bool) -> Code:

@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.utils import OperationalError
 
 from polls import events
 from polls.domain import deadline
@@ -29,7 +28,8 @@ QUEUE_LIMIT = 10_000  # votes
 QUEUE_SECONDS = 2.0  # how old the oldest waiting vote may be
 BATCH_LIMIT = 500  # votes in one transaction
 _ATTEMPTS = 3  # for a deadlock, a serialisation failure or a lock time-out
-_FLUSH_SECONDS = 4.5
+_LEAST_SECONDS = 0.5  # what a vote must have left of its time to be taken into a flush
+_MARGIN_SECONDS = 0.2  # in which the outcome of a flush reaches those who wait for it
 
 
 class OutcomeUnknownError(Exception):
@@ -41,6 +41,7 @@ class _Waiting:
     cast: Cast
     future: "Future[Outcome]" = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
+    until: float = field(default_factory=deadline.end)  # when whoever submitted it gives up
 
 
 def write_batch(casts: Sequence[Cast]) -> list[Outcome]:
@@ -62,11 +63,11 @@ def write_batch(casts: Sequence[Cast]) -> list[Outcome]:
         connection.commit()
     except (DatabaseError, InterfaceError) as error:
         _abandon()
-        # A server that answers COMMIT with an error has rolled back; one that says nothing may
-        # have committed.
-        if failure_of(error) is Failure.LOST:
-            raise OutcomeUnknownError from error
-        raise
+        # A conflict or a row that was refused: rolled back. A server that says nothing may have
+        # committed, and SQLite's log may hold the commit whose sync has failed.
+        if failure_of(error) in {Failure.AGAIN, Failure.ROW}:
+            raise
+        raise OutcomeUnknownError from error
     connection.set_autocommit(True)
     return outcomes
 
@@ -114,8 +115,9 @@ class BallotBox:
             if late or len(self._queue) >= self._queue_limit:
                 raise Refusal(Code.OVERLOADED)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="ballot-box", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="ballot-box", daemon=True)
+                thread.start()  # which fails where the system has no thread left
+                self._thread = thread
             self._queue.append(waiting)
             self._changed.notify()
         return waiting.future
@@ -143,12 +145,17 @@ class BallotBox:
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_limit))]
         # Whoever gave up waiting has cancelled and been told `overloaded`: not to be counted.
         batch = [waiting for waiting in taken if waiting.future.set_running_or_notify_cancel()]
+        # Nor is who would not hear of it, or one late vote would hurry the whole flush.
+        soon = time.monotonic() + _LEAST_SECONDS
+        _refuse([waiting for waiting in batch if waiting.until <= soon], Code.OVERLOADED)
+        batch = [waiting for waiting in batch if waiting.until > soon]
         return batch or (self._next_batch() if taken else [])
 
     def _settle(self, batch: Sequence[_Waiting]) -> None:
         """Flush a batch and answer each of its votes, whatever happens."""
+        until = min(waiting.until for waiting in batch) - _MARGIN_SECONDS
         try:
-            with deadline.until(deadline.now_plus(_FLUSH_SECONDS)):
+            with deadline.until(until):
                 outcomes = self._flush_with_retries([waiting.cast for waiting in batch])
         except OutcomeUnknownError:
             logger.exception("The outcome of %d votes is unknown.", len(batch))
@@ -186,19 +193,19 @@ class BallotBox:
 
     def _flush_with_retries(self, casts: Sequence[Cast]) -> list[Outcome]:
         """Try again where the same batch may succeed: conflicts thrice, a lost connection once."""
-        lost = False
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempts, lost = 0, False
+        while True:
+            attempts += 1
             try:
                 return self._write(casts)
             except (DatabaseError, InterfaceError) as error:
-                failure = failure_of(error)
                 if isinstance(error.__cause__, deadline.DeadlineExceededError):
                     raise
+                failure = failure_of(error)
                 if failure is Failure.LOST and not lost:
                     lost = True
-                elif failure is not Failure.AGAIN or attempt == _ATTEMPTS:
+                elif failure is not Failure.AGAIN or attempts >= _ATTEMPTS:
                     raise
-        raise OperationalError("The flush found no end to its conflicts.")
 
 
 def _refuse(batch: Sequence[_Waiting], code: Code) -> None:

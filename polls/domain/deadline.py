@@ -42,14 +42,19 @@ def until(at: float) -> Iterator[None]:
         _deadline.at = before
 
 
-def remaining() -> float:
-    """Return how many seconds this thread may still take; a request's whole time without one."""
-    return REQUEST_SECONDS if _deadline.at is None else max(0.0, _deadline.at - time.monotonic())
-
-
 def now_plus(seconds: float = REQUEST_SECONDS) -> float:
     """Return the deadline of work that begins now."""
     return time.monotonic() + seconds
+
+
+def end() -> float:
+    """Return this thread's deadline; without one, that of a request which arrives now."""
+    return now_plus() if _deadline.at is None else _deadline.at
+
+
+def remaining() -> float:
+    """Return how many seconds this thread may still take; a request's whole time without one."""
+    return max(0.0, end() - time.monotonic())
 
 
 def _wait(connection: extensions.connection) -> None:

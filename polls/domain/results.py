@@ -124,12 +124,15 @@ def etag(count: Count) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """The kept tally beside the indexed count of the selections, by option id."""
+    """The kept tally beside the indexed count of the selections, by option id.
+
+    A tally row that is missing is missing here too.
+    """
 
     seq: int
     tally: dict[str, int]
     recount: dict[str, int]
-    ballots: int
+    ballots: int | None
     counted_ballots: int
 
     @property
@@ -140,14 +143,15 @@ class Recount:
 
 # One statement is one snapshot on either database: the tally cannot move under the recount.
 _RECOUNT = """
-SELECT y.option_id, y.votes, COALESCE(s.votes, 0), t.seq, t.ballots,
+SELECT o.id, y.votes, COALESCE(s.votes, 0), t.seq, t.ballots,
        (SELECT COUNT(*) FROM polls_ballot b WHERE b.poll_id = %s)
-FROM polls_tally y
-JOIN polls_polltally t ON t.poll_id = y.poll_id
+FROM polls_option o
+LEFT JOIN polls_tally y ON y.poll_id = o.poll_id AND y.option_id = o.id
+LEFT JOIN polls_polltally t ON t.poll_id = o.poll_id
 LEFT JOIN (
     SELECT option_id, COUNT(*) AS votes FROM polls_selection WHERE poll_id = %s GROUP BY option_id
-) s ON s.option_id = y.option_id
-WHERE y.poll_id = %s
+) s ON s.option_id = o.id
+WHERE o.poll_id = %s
 """
 
 
@@ -158,10 +162,10 @@ def recount(poll_id: uuid.UUID) -> Recount:
         cursor.execute(_RECOUNT, [key, key, key])
         rows = cursor.fetchall()
     names = [str(uuid.UUID(str(row[0]))) for row in rows]
-    seq, ballots, counted = rows[0][3:] if rows else (0, 0, 0)
+    seq, ballots, counted = rows[0][3:] if rows else (None, None, 0)
     return Recount(
-        seq=seq,
-        tally={name: row[1] for name, row in zip(names, rows, strict=True)},
+        seq=seq or 0,
+        tally={name: row[1] for name, row in zip(names, rows, strict=True) if row[1] is not None},
         recount={name: row[2] for name, row in zip(names, rows, strict=True)},
         ballots=ballots,
         counted_ballots=counted,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from polls.domain.database import ADVISORY_CLASS, CLOCK, turnstiles
 from polls.enums import Status
@@ -192,6 +192,7 @@ class Postgres:
             "WHERE t.poll_id = d.poll_id AND t.option_id = d.option_id",
             [list(column) for column in columns],
         )
+        _check_moved(len(seqs), len(polls), self._cursor.rowcount, len(marks))
         self._cursor.execute(
             "INSERT INTO polls_tallybucket (poll_id, option_id, votes, at) "
             "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::timestamptz[]) "
@@ -218,8 +219,9 @@ class Sqlite:
         for row in rows:
             yield from execute(sql, row)
 
-    def _run(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        self._cursor.connection.executemany(sql, rows)
+    def _run(self, sql: str, rows: Iterable[Sequence[object]]) -> int:
+        """Run the statement once a row and return how many rows it changed in all."""
+        return int(self._cursor.connection.executemany(sql, rows).rowcount)
 
     def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
         """Do nothing: the transaction holds the only write lock since its first statement."""
@@ -275,16 +277,23 @@ class Sqlite:
             ((n, poll.hex) for poll, n in ballots.items()),
         )
         found = {uuid.UUID(row[0]): row[1] for row in seqs}
-        self._run(
+        moved = self._run(
             "UPDATE polls_tally SET votes = votes + ? WHERE poll_id = ? AND option_id = ?",
             [(n, poll.hex, option.hex) for (poll, option), n in marks.items()],
         )
+        _check_moved(len(found), len(ballots), moved, len(marks))
         self._run(
             "INSERT INTO polls_tallybucket (poll_id, option_id, votes, at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (poll_id, at, option_id) DO UPDATE SET votes = votes + EXCLUDED.votes",
             [(poll.hex, option.hex, n, seconds[poll]) for (poll, option), n in marks.items()],
         )
         return found
+
+
+def _check_moved(polls: int, polls_meant: int, tallies: int, tallies_meant: int) -> None:
+    """Refuse to count what a missing row would swallow."""
+    if (polls, tallies) != (polls_meant, tallies_meant):
+        raise IntegrityError("A poll of this flush lacks a row of its tallies.")
 
 
 def _taken(columns: Sequence[Any]) -> Taken:

@@ -21,6 +21,7 @@ from polls.models import PollTally
 from tests.cast import Person, new_key
 from tests.polls.ballots import casts_of, disagreements, make_cast, new_paper, stored
 from tests.polls.processes import run_python
+from tests.polls.stacks import on_postgres_alone, on_sqlite_alone
 from tests.polls.threads import PATIENCE, beside, boxes, outcomes, together, wait_until
 
 
@@ -168,15 +169,45 @@ def _vote_within(seconds: float, cast: Cast) -> Outcome:
         return voting._drop_into_box(cast)
 
 
+@on_sqlite_alone
 def test_vote_in_a_flush_at_its_deadline_has_an_unknown_outcome(alice: Person) -> None:
+    """SQLite's flush cannot be broken off while it waits for its turn."""
     paper = new_paper(alice)
     key = new_key()
     cast, again = (make_cast(paper, 0, voter="ann", key=key) for _ in range(2))
     with _poll_locked(paper.poll_id):
-        assert together(1, lambda _: _vote_within(0.5, cast)) == [Code.OUTCOME_UNKNOWN]
+        assert together(1, lambda _: _vote_within(1, cast)) == [Code.OUTCOME_UNKNOWN]
     # It was counted after all, and the voter's retry finds that out.
     assert _vote_within(PATIENCE, again) == Replayed(cast.receipt)
     assert stored(paper.poll_id).ballots == 1
+
+
+@on_postgres_alone
+def test_flush_ends_before_its_oldest_vote_gives_up_and_has_stored_nothing(alice: Person) -> None:
+    paper = new_paper(alice)
+    key = new_key()
+    cast, again = (make_cast(paper, 0, voter="ann", key=key) for _ in range(2))
+    with _poll_locked(paper.poll_id):
+        assert together(1, lambda _: _vote_within(1, cast)) == [Code.UNAVAILABLE]
+    module.close_ballot_box()
+    assert stored(paper.poll_id).ballots == 0
+    assert _vote_within(PATIENCE, again) == Counted(again.receipt, 2)
+
+
+def test_vote_that_is_late_already_hurries_no_flush(alice: Person, gate: Gate) -> None:
+    paper = new_paper(alice)
+    with boxes(1, gate.write) as (box,):
+        first = box.submit(make_cast(paper, 0))
+        assert gate.reached.wait(PATIENCE)
+        with deadline.until(deadline.now_plus(0.6)):
+            late = box.submit(make_cast(paper, 0))
+        in_time = box.submit(make_cast(paper, 0))
+        time.sleep(0.2)
+        gate.opened.set()
+        assert late.result(PATIENCE) == Code.OVERLOADED
+        outcomes([first, in_time])
+    assert gate.sizes == [1, 1]
+    assert stored(paper.poll_id).ballots == 2
 
 
 def test_vote_in_the_queue_at_its_deadline_is_taken_out(alice: Person) -> None:
@@ -209,6 +240,23 @@ def test_closing_box_flushes_what_is_queued_and_refuses_what_comes_later(
         closed.result(PATIENCE)
     assert all(future.done() for future in futures)
     assert stored(paper.poll_id).ballots == 121
+
+
+def test_box_begins_once_the_system_has_a_thread_for_it(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = new_paper(alice)
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with boxes() as (box,):
+        with monkeypatch.context() as none_left:
+            none_left.setattr(threading.Thread, "start", start)
+            with pytest.raises(RuntimeError):
+                box.submit(make_cast(paper, 0))
+        assert isinstance(box.submit(make_cast(paper, 0)).result(PATIENCE), Counted)
+    assert stored(paper.poll_id).ballots == 1
 
 
 def test_box_that_nobody_used_closes() -> None:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from polls.domain import lifecycle, results
 from polls.domain.ballot_paper import BallotPaper
 from polls.domain.database import clock
+from polls.domain.flush import Counted
 from polls.models import Ballot, Option, Poll, PollTally, Selection, Tally
 from tests.cast import Person
-from tests.polls.ballots import new_papers, stored, voted
+from tests.polls.ballots import make_cast, new_papers, stored, voted
 from tests.polls.many_votes import execute, gather_statistics, poll_key, store_votes
+from tests.polls.threads import PATIENCE, boxes
 
 # -- what a recount reads ---------------------------------------------------------------------
 
@@ -91,6 +93,42 @@ def test_control_without_the_index_the_recount_reads_something_else(
         assert not _reads_indexes_alone(_plan(papers[0].poll_id))
     finally:
         execute(create_index)
+
+
+@pytest.mark.parametrize("model", [Tally, PollTally])
+def test_row_of_the_tally_that_is_missing_is_a_disagreement(
+    alice: Person, model: type[Tally] | type[PollTally]
+) -> None:
+    paper = voted(alice)
+    rows = model.objects.filter(poll_id=paper.poll_id)
+    rows.filter(pk=rows.values_list("pk", flat=True)[0]).delete()
+    found = results.recount(paper.poll_id)
+    assert not found.equal
+    assert sum(found.recount.values()) > 0
+    lifecycle.close_poll(paper.poll_id)
+    lifecycle.certify_closed_polls()
+    assert _certified_at(paper) is None
+
+
+def test_poll_without_any_row_is_no_agreement() -> None:
+    assert not results.Recount(0, {}, {}, None, 0).equal
+
+
+@pytest.mark.parametrize("model", [Tally, PollTally])
+def test_vote_that_a_missing_tally_would_swallow_is_not_counted(
+    alice: Person, model: type[Tally] | type[PollTally]
+) -> None:
+    broken, whole = voted(alice), voted(alice)
+    model.objects.filter(poll_id=broken.poll_id).delete()
+    with boxes() as (box,):
+        futures = [box.submit(make_cast(paper, 0)) for paper in (broken, whole, broken)]
+        with pytest.raises(IntegrityError):
+            futures[0].result(PATIENCE)
+        assert isinstance(futures[1].result(PATIENCE), Counted)
+        with pytest.raises(IntegrityError):
+            futures[2].result(PATIENCE)
+    assert Ballot.objects.filter(poll=broken.poll_id).count() == 10
+    assert stored(whole.poll_id).ballots == 11
 
 
 # -- certifying -------------------------------------------------------------------------------
@@ -217,6 +255,6 @@ def test_tampered_poll_is_not_recounted_every_second(
         Tally.objects.filter(poll=paper.poll_id, option_id=option_id).update(votes=votes)
     lifecycle.certify_closed_polls()
     assert _certified_at(paper) is None
-    monkeypatch.setattr(lifecycle, "_DISAGREED_SECONDS", 0)
+    monkeypatch.setattr(lifecycle, "_disagreed", lifecycle._LeftAlone(0))
     lifecycle.certify_closed_polls()
     assert _certified_at(paper) is not None

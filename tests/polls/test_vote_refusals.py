@@ -270,7 +270,7 @@ def _unknown(casts: Sequence[Cast]) -> list[Outcome]:
     [
         (BallotBox(queue_limit=0), "overloaded", "1"),
         (BallotBox(_gone), "unavailable", "2"),
-        (BallotBox(_unknown), "outcome_unknown", "2"),
+        (BallotBox(_unknown), "outcome_unknown", "5"),
     ],
     ids=["queue full", "database gone", "commit without answer"],
 )

@@ -21,7 +21,7 @@ import psutil
 import psycopg2
 
 from devtools.children import signal_when_parent_ends
-from devtools.errors import ServerMissingError
+from devtools.errors import FolderClosedError, ServerMissingError
 
 START_SECONDS = 30
 STOP_SECONDS = 30
@@ -113,7 +113,7 @@ class PostgresServer:
             self._give(new)
         if not self._may_enter(self._folder if old else new):
             shutil.rmtree(new, ignore_errors=True)
-            raise ServerMissingError(
+            raise FolderClosedError(
                 "PostgreSQL refuses to run as root, and the account nobody cannot reach "
                 f"{self._folder}. Choose a folder that everybody may enter, such as "
                 "DATA_DIR=/var/lib/polls, or set DATABASE_URL."

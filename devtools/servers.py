@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis for tests, `make stack` and the demo.
+"""PostgreSQL and Redis for tests and the demo.
 
 From the environment, else what answers on the standard local ports, else from wheels: nothing
 needs to be installed. A server that is started here ends with this process.
@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from pathlib import Path
+from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -60,11 +60,8 @@ def _own_name() -> list[str]:
         return []
 
 
-def postgres(folder: Path | None = None) -> str:
-    """Return the URL of a PostgreSQL server on which databases may be created.
-
-    One that is started here keeps its data in `folder`, or in none that outlives it.
-    """
+def postgres() -> str:
+    """Return the URL of a PostgreSQL server on which databases may be created."""
     given = os.environ.get("DATABASE_URL", "").strip()
     if given:
         return given
@@ -72,18 +69,27 @@ def postgres(folder: Path | None = None) -> str:
         url = f"postgres://{user}@127.0.0.1:{POSTGRES_PORT}/postgres"
         if _may_create_databases(url):
             return url
-    return PostgresServer(folder).url
+    return PostgresServer().url
 
 
 def _with_name(server: str, name: str) -> str:
     return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
 
 
-def keep_database(server: str, name: str) -> str:
-    """Create a database where it does not exist yet; return its URL."""
-    with contextlib.suppress(psycopg2.errors.DuplicateDatabase):
-        _administer(server, f'CREATE DATABASE "{name}"')
-    return _with_name(server, name)
+def keep_database(server: str, name: str, fill: Callable[[str], None]) -> str:
+    """Create a database and fill it where it does not exist yet; return its URL.
+
+    It appears whole or not at all: `fill` is given the URL of one with another name.
+    """
+    kept, new = _with_name(server, name), f"{name}_new"
+    with contextlib.suppress(psycopg2.OperationalError):
+        psycopg2.connect(kept).close()
+        return kept
+    drop_database(server, new)
+    _administer(server, f'CREATE DATABASE "{new}"')
+    fill(_with_name(server, new))
+    _administer(server, f'ALTER DATABASE "{new}" RENAME TO "{name}"')
+    return kept
 
 
 def create_database(server: str, prefix: str) -> str:

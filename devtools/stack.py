@@ -1,5 +1,10 @@
-"""`make stack`: `make run` on PostgreSQL and Redis, with two web processes."""
+"""`make stack`: `make run` on PostgreSQL and Redis, with two web processes.
 
+Servers are the environment's, else of our own, out of wheels; what else runs on this machine is
+left alone.
+"""
+
+import hashlib
 import os
 import re
 import signal
@@ -10,26 +15,52 @@ from types import FrameType
 
 from devtools import servers
 from devtools.children import signal_when_parent_ends
-from devtools.errors import ServerMissingError
+from devtools.errors import FolderClosedError, ServerMissingError
+from devtools.postgres import PostgresServer
 
-DATABASE = "polls_stack"
+ROOT = Path(__file__).resolve().parent.parent
+DATABASE = "polls"
+# As root PostgreSQL runs as another account, which cannot enter a checkout in /root, say.
+ELSEWHERE = Path("/var/lib/polls")
 
 
 def environment() -> dict[str, str]:
     """Return the environment of the stack; servers of our own are started where none is given."""
-    database = os.environ.get("DATABASE_URL", "").strip()
-    if not database:
-        database = servers.keep_database(servers.postgres(folder=_data() / "postgres"), DATABASE)
     return {
         **os.environ,
-        "DATABASE_URL": database,
-        "REDIS_URL": servers.redis_url(),
+        "DATABASE_URL": os.environ.get("DATABASE_URL", "").strip() or _own_database(),
+        "REDIS_URL": os.environ.get("REDIS_URL", "").strip() or servers.RedisServer().url,
         "WEB_WORKERS": os.environ.get("WEB_WORKERS", "").strip() or "2",
     }
 
 
-def _data() -> Path:
-    return Path(os.environ.get("DATA_DIR") or Path(__file__).resolve().parent.parent / ".data")
+def _own_database() -> str:
+    """Start PostgreSQL on this checkout's data; return the URL of the database on it."""
+    given = os.environ.get("DATA_DIR")
+    folder = Path(given or ROOT / ".data") / "postgres"
+    try:
+        server = PostgresServer(folder)
+    except FolderClosedError:
+        if given:
+            raise
+        folder = ELSEWHERE / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        sys.stdout.write(f"PostgreSQL, which refuses to run as root, keeps its data in {folder}\n")
+        server = PostgresServer(folder)
+    return servers.keep_database(server.url, DATABASE, _seed)
+
+
+def _seed(database: str) -> None:
+    """Give a new database what a first `make run` gives its own."""
+    for command in (("migrate", "--verbosity=0"), ("seed_demo",)):
+        done = subprocess.run(  # noqa: S603 - our own commands
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": database},
+            start_new_session=True,  # Ctrl-C waits for it
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerMissingError("The new database could not be filled; see above.")
 
 
 def _without_password(urls: str) -> str:

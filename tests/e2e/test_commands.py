@@ -25,11 +25,7 @@ from tests.e2e.terminal import Terminal
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"(?m)^([a-z-]+):", MAKEFILE))
-# `make stack` on a machine without servers: nobody listens on these ports.
-ALONE = (
-    "from devtools import servers, stack; servers.POSTGRES_PORT, servers.REDIS_PORT = 1, 2; "
-    "raise SystemExit(stack.main())"
-)
+STACK = (sys.executable, "-m", "devtools.stack")  # what `make stack` runs
 
 
 @pytest.fixture
@@ -136,6 +132,9 @@ def test_second_make_run_installs_nothing_and_keeps_the_data(
             return terminal.text, re.findall(r"/p/[A-Z0-9]{6}", terminal.text)
 
     first, polls = run()
+    # What holds keys and hashes is its owner's alone.
+    for name in ("polls.sqlite3", "secret_key"):
+        assert (clone / ".data" / name).stat().st_mode & 0o777 == 0o600
     stamp = (clone / ".venv/run.stamp").stat().st_mtime_ns
     second, polls_later = run()
     assert first.count("Installing") == 1
@@ -145,6 +144,46 @@ def test_second_make_run_installs_nothing_and_keeps_the_data(
     assert polls == polls_later != []
     assert (clone / ".venv/run.stamp").stat().st_mtime_ns == stamp
     assert "Traceback" not in first + second
+
+
+def test_make_run_makes_a_broken_environment_anew(clone: Path, environment: dict[str, str]) -> None:
+    """As Ctrl-C leaves one that was still being made: with Python in it and without pip."""
+    (packages,) = (clone / ".venv").glob("lib/*/site-packages")
+    (packages / "installed.pth").unlink()
+    made = subprocess.run(
+        ["make", "--dry-run", "run"],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [line for line in made.stdout.splitlines() if "-m venv" in line]
+    subprocess.run(["sh", "-c", line], cwd=clone, env=environment, check=True)
+    pip = subprocess.run([clone / ".venv/bin/python", "-m", "pip", "--version"], check=False)
+    assert pip.returncode == 0
+
+
+def test_start_that_is_broken_off_leaves_a_next_one_that_is_the_first(
+    environment: dict[str, str],
+) -> None:
+    command = (sys.executable, "-m", "polls_project.serve")
+    data = Path(environment["DATA_DIR"])
+    with Terminal(*command, cwd=ROOT, env=environment) as terminal:
+        while not list(data.glob("polls.sqlite3.new*")):
+            assert terminal.process.poll() is None, terminal.text
+            time.sleep(0.01)
+        terminal.press_ctrl_c()
+        terminal.wait()
+        assert "Traceback" not in terminal.text
+    assert not (data / "polls.sqlite3").exists()
+    with Terminal(*command, cwd=ROOT, env=environment) as terminal:
+        _wait_until_ready(terminal, environment)
+        assert terminal.text.count("password: ") == 1
+        assert "Watch a poll" in terminal.text
+        terminal.terminate()
+        terminal.wait()
+    assert list(data.glob("*.new*")) == []
 
 
 def test_make_run_installs_anew_when_the_requirements_change(
@@ -213,9 +252,9 @@ def test_stack_without_any_server_starts_its_own_and_keeps_the_data(
     environment: dict[str, str],
 ) -> None:
     account = {"username": "alice", "password": "correct horse battery staple"}
-    found = []
+    found, told = [], []
     for _ in range(2):
-        with Terminal(sys.executable, "-c", ALONE, cwd=ROOT, env=environment) as terminal:
+        with Terminal(*STACK, cwd=ROOT, env=environment) as terminal:
             said = _wait_until_ready(terminal, environment)
             assert said == {"status": "ok", "database": "ok", "redis": "ok"}
             names = {one.name() for one in terminal.relatives()}
@@ -229,14 +268,35 @@ def test_stack_without_any_server_starts_its_own_and_keeps_the_data(
             assert terminal.wait() == 0, terminal.text
             assert terminal.left_running() == []
             assert "Traceback" not in terminal.text
+            told.append((terminal.text.count("password: "), terminal.text.count("Watch a poll")))
     assert found == [201, 409]
+    assert told == [(1, 1), (0, 1)]
+
+
+def test_stack_in_a_folder_that_root_alone_may_enter_keeps_its_data_elsewhere(
+    clone: Path, environment: dict[str, str], folder: Path
+) -> None:
+    """PostgreSQL refuses to run as root; anybody else's server can enter what is their own."""
+    del environment["DATA_DIR"]
+    clone.chmod(0o700)
+    there = folder / "elsewhere"
+    code = "import sys; from pathlib import Path; from devtools import stack; "
+    code += f"stack.ELSEWHERE = Path({str(there)!r}); sys.exit(stack.main())"
+    for seeded in (1, 0):
+        with Terminal(sys.executable, "-c", code, cwd=clone, env=environment) as terminal:
+            _wait_until_ready(terminal, environment)
+            terminal.terminate()
+            assert terminal.wait() == 0, terminal.text
+            assert terminal.text.count("password: ") == seeded
+            assert (f"keeps its data in {there}" in terminal.text) == (os.geteuid() == 0)
+    assert there.exists() == (os.geteuid() == 0)
 
 
 @pytest.mark.parametrize("end", [Terminal.press_ctrl_c, Terminal.terminate])
 def test_end_of_the_stack_ends_the_service_and_its_servers(
     environment: dict[str, str], end: Callable[[Terminal], None]
 ) -> None:
-    with Terminal(sys.executable, "-c", ALONE, cwd=ROOT, env=environment) as terminal:
+    with Terminal(*STACK, cwd=ROOT, env=environment) as terminal:
         _wait_until_ready(terminal, environment)
         end(terminal)
         assert terminal.wait() == 0, terminal.text
@@ -245,7 +305,7 @@ def test_end_of_the_stack_ends_the_service_and_its_servers(
 
 
 def test_end_of_the_stack_while_it_starts_leaves_nothing(environment: dict[str, str]) -> None:
-    with Terminal(sys.executable, "-c", ALONE, cwd=ROOT, env=environment) as terminal:
+    with Terminal(*STACK, cwd=ROOT, env=environment) as terminal:
         terminal.wait_for("DATABASE_URL=")
         terminal.terminate()
         assert terminal.wait() == 0, terminal.text
@@ -258,7 +318,7 @@ def test_stack_uses_the_servers_that_it_is_given(environment: dict[str, str]) ->
         database = servers.create_database(postgres.url, "polls_given")
         given = database.replace("postgres@", "postgres:a-password@")
         environment |= {"DATABASE_URL": given, "REDIS_URL": redis.url, "WEB_WORKERS": "1"}
-        with Terminal(sys.executable, "-c", ALONE, cwd=ROOT, env=environment) as terminal:
+        with Terminal(*STACK, cwd=ROOT, env=environment) as terminal:
             _wait_until_ready(terminal, environment)
             names = [one.name() for one in terminal.relatives()]
             assert [name for name in names if name in {"postgres", "valkey-server"}] == []
@@ -335,7 +395,7 @@ def test_server_of_a_killed_process_has_ended_when_the_next_starts(folder: Path)
 
 
 def test_killed_stack_takes_the_service_and_its_servers_along(environment: dict[str, str]) -> None:
-    with Terminal(sys.executable, "-c", ALONE, cwd=ROOT, env=environment) as terminal:
+    with Terminal(*STACK, cwd=ROOT, env=environment) as terminal:
         _wait_until_ready(terminal, environment)
         terminal.kill()
         terminal.wait()
@@ -346,7 +406,7 @@ def test_two_processes_never_run_a_server_on_one_folder(folder: Path) -> None:
     with _hold(folder / "postgres") as first:
         _first_line(first)
         found = subprocess.run(
-            [sys.executable, "-c", ALONE],
+            STACK,
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "TMPDIR": str(folder), "DATA_DIR": str(folder)},
             capture_output=True,
@@ -369,7 +429,7 @@ def test_folder_that_the_server_cannot_use_is_named_in_one_line(
     closed.mkdir(mode=0o700 if os.geteuid() == 0 else 0o500)
     environment["DATA_DIR"] = str(closed / "data")
     found = subprocess.run(
-        [sys.executable, "-c", ALONE],
+        STACK,
         cwd=ROOT,
         env=environment,
         capture_output=True,

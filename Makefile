@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A checkout stays as it was cloned: no __pycache__ beside the code.
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
@@ -16,8 +17,8 @@ $(VENV)/run.stamp: requirements.txt
 	  echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12 make ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what the service runs on..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements.txt
 	@touch $@
@@ -80,9 +81,6 @@ format: $(VENV)/dev.stamp ## let ruff lay the code out
 .PHONY: docs
 docs: $(VENV)/run.stamp ## write docs/errors.md from the catalogue
 	@$(BIN)/python manage.py errors_doc > docs/errors.md
-
-.PHONY: ci
-ci: lint types test ## all that has to pass
 
 # -- upkeep -----------------------------------------------------------------------------------
 .PHONY: requirements

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -62,6 +63,20 @@ def hosts(name: str, default: tuple[str, ...]) -> list[str]:
     for host in found:
         if "/" in host:
             raise ImproperlyConfigured(f"{name} takes names such as example.org, not {host!r}.")
+    return found
+
+
+def networks(name: str) -> list[str]:
+    """Return a list of IP addresses and networks."""
+    found = words(name)
+    for network in found:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} takes addresses such as 10.0.0.1 and networks such as 10.0.0.0/8, "
+                f"not {network!r}."
+            ) from None
     return found
 
 
@@ -132,7 +147,12 @@ def redis_urls(name: str) -> list[str]:
     """Return Redis URLs: the first is the cache, all of them are shards for frames."""
     found = words(name)
     for url in found:
-        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018 - reading it is checking it
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
+        if parts.scheme not in {"redis", "rediss", "unix"}:
             raise ImproperlyConfigured(f"{name} takes redis://host:port URLs, not {url!r}.")
     return found
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -62,7 +63,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        remedy = f"Choose another port: PORT={port % 65535 + 1} make run"
+        free = 8000 if error.errno == errno.EACCES else port % 65535 + 1
+        remedy = f"Choose another port: PORT={free} make run"
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             remedy = "Set HOST to an address of this machine."
         _stop(f"Cannot listen on {host}:{port}: {error.strerror}. {remedy}")
@@ -78,10 +80,11 @@ def _raise_file_limit() -> None:
 
 def _check_workers() -> None:
     from django.conf import settings  # noqa: PLC0415 - configured by now
+    from django.db import connection  # noqa: PLC0415 - the same
 
     if settings.WEB_WORKERS == 1:
         return
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    if connection.vendor != "postgresql":
         _stop(
             f"WEB_WORKERS={settings.WEB_WORKERS} needs PostgreSQL: set DATABASE_URL, "
             "or leave WEB_WORKERS at 1. `make stack` brings both."
@@ -92,19 +95,42 @@ def _check_workers() -> None:
         )
 
 
+def _prepare_database() -> None:
+    """Bring the database up to date; an SQLite file that does not exist yet is seeded, too.
+
+    That one appears whole or not at all, whenever it is broken off.
+    """
+    from django.conf import settings  # noqa: PLC0415 - configured by now
+    from django.core.management import call_command  # noqa: PLC0415 - the same
+    from django.db import connection  # noqa: PLC0415 - the same
+
+    file = Path(str(connection.settings_dict["NAME"]))
+    if connection.vendor != "sqlite" or file.exists():
+        _migrate()
+        return
+    try:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _stop(f"DATA_DIR cannot be used: {error.strerror}: {error.filename}")
+    new = file.with_name(f"{file.name}.new")
+    for leftover in file.parent.glob(f"{new.name}*"):
+        leftover.unlink()
+    connection.settings_dict["NAME"] = str(new)
+    _migrate()
+    call_command("seed_demo")
+    connection.close()
+    new.rename(file)
+    connection.settings_dict["NAME"] = str(file)
+
+
 def _migrate() -> None:
-    """Bring the database up to date, or say by name what keeps it from that."""
+    """Migrate, or say by name what keeps the database from that."""
     from django.conf import settings  # noqa: PLC0415 - configured by now
     from django.core.management import call_command  # noqa: PLC0415 - the same
     from django.db import Error, connection  # noqa: PLC0415 - the same
 
     from polls.domain.database import ADVISORY_CLASS  # noqa: PLC0415 - the same
 
-    if connection.vendor == "sqlite":
-        try:
-            settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            _stop(f"DATA_DIR cannot be used: {error.strerror}: {error.filename}")
     try:
         if connection.vendor == "postgresql":
             # Services that start side by side migrate one after the other.
@@ -113,7 +139,7 @@ def _migrate() -> None:
         call_command("migrate", verbosity=0, interactive=False)
     except Error as error:
         database = settings.DATABASES["default"]
-        reason = " ".join(str(error).split()).rstrip(".?")  # libpq's has several lines
+        reason = str(error).strip().partition("\n")[0].rstrip(".")  # libpq goes on guessing
         if connection.vendor == "sqlite":
             _stop(f"The file {database['NAME']} cannot be used: {reason}. Check DATA_DIR.")
         where = f"{database['HOST'] or 'this machine'}:{database['PORT'] or 5432}"
@@ -133,19 +159,12 @@ def main() -> None:
     except ImproperlyConfigured as error:
         _stop(str(error))
     from django.conf import settings  # noqa: PLC0415 - configured by now
-    from django.core.management import call_command  # noqa: PLC0415 - the same
 
     _check_workers()
     listener = _listen(settings.HOST, settings.PORT)
     _raise_file_limit()
-    fresh = (
-        "sqlite" in str(settings.DATABASES["default"]["ENGINE"])
-        and not Path(str(settings.DATABASES["default"]["NAME"])).exists()
-    )
     try:
-        _migrate()
-        if fresh:
-            call_command("seed_demo")
+        _prepare_database()
     except ImproperlyConfigured as error:
         _stop(str(error))
     everywhere = settings.HOST in {"0.0.0.0", "::"}  # noqa: S104 - asked for by the operator
@@ -193,4 +212,7 @@ def _serve(listener: socket.socket, *, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # while it was starting
+        sys.exit(128 + signal.SIGINT)

@@ -4,7 +4,9 @@ With nothing set, the service runs in one process on SQLite and memory.
 """
 
 import contextlib
+import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,10 +21,15 @@ def _generated_key() -> str:
     """Return this installation's own key, made once and readable by its user alone."""
     path = DATA_DIR / "secret_key"
     try:
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), path.open("x", encoding="ascii") as file:
-            path.chmod(0o600)
-            file.write(secrets.token_urlsafe(50))
+        if not path.exists():
+            DATA_DIR.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, prefix="secret_key.") as new:
+                new.write(secrets.token_urlsafe(50))
+                new.flush()
+                os.fsync(new.fileno())
+                # It appears whole, and of two that start at once the first makes it.
+                with contextlib.suppress(FileExistsError):
+                    os.link(new.name, path)
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
         raise ImproperlyConfigured(
@@ -41,7 +48,7 @@ PUBLIC_URL = env.base_url("PUBLIC_URL")
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
-TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 REGISTRATION = env.choice("REGISTRATION", "open", ("open", "closed"))
 TICK_MS = env.integer("TICK_MS", 100, low=10, high=10_000)
 

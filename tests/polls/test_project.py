@@ -154,6 +154,8 @@ BAD_ENVIRONMENT: list[tuple[dict[str, str], str]] = [
     ({"PUBLIC_URL": "https://"}, "PUBLIC_URL must be an http or https URL"),
     ({"ALLOWED_HOSTS": "https://a.org"}, "ALLOWED_HOSTS takes names such as example.org, not"),
     ({"CSRF_TRUSTED_ORIGINS": "example.org"}, "CSRF_TRUSTED_ORIGINS takes origins such as"),
+    ({"REDIS_URL": "redis://127.0.0.1:99999"}, "REDIS_URL is not a URL: "),
+    ({"TRUSTED_PROXIES": "nonsense/99"}, "TRUSTED_PROXIES takes addresses such as 10.0.0.1"),
     ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS takes origins such as"),
     ({"CORS_ALLOWED_ORIGINS": "https://a/b"}, "CORS_ALLOWED_ORIGINS takes origins such as"),
     ({"HOST": "nowhere.invalid"}, "Cannot listen on nowhere.invalid:"),

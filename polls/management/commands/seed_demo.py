@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:  # noqa: ANN401 - Django's options
         """Make both, or neither."""
         del options
-        if User.objects.filter(username__iexact=USERNAME).exists():
+        if User.objects.filter(username_key=USERNAME).exists():
             raise CommandError(f"There is an account {USERNAME!r} already; nothing was made.")
         password = secrets.token_urlsafe(12)
         with transaction.atomic():
@@ -34,4 +34,4 @@ class Command(BaseCommand):
                 ),
             )
         self.stdout.write(f"\nOrganiser account: {USERNAME}   password: {password}")
-        self.stdout.write("(shown this once; change it with: manage.py changepassword organiser)")
+        self.stdout.write("(shown this once; changed in the admin)")

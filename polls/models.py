@@ -298,7 +298,9 @@ class LiveTicket(models.Model):
 
     ticket_hash = models.BinaryField(max_length=32, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True)
+    # By what the user was signed in when it was drawn: the ticket counts no longer than that.
     token = models.ForeignKey("accounts.ApiToken", on_delete=models.CASCADE, null=True)
+    session_key = models.CharField(max_length=40, blank=True)
     device = models.CharField(max_length=64, blank=True)
     polls = models.JSONField()
     expires_at = models.DateTimeField(db_index=True)

@@ -115,6 +115,10 @@ def _prepare_database() -> None:
     new = file.with_name(f"{file.name}.new")
     for leftover in file.parent.glob(f"{new.name}*"):
         leftover.unlink()
+    # SQLite would let everybody on this machine read it: keys, hashes, sessions. Made before it is
+    # opened, for closing a file gives back the locks that SQLite holds on it.
+    with contextlib.suppress(OSError):  # which the migration names
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection.settings_dict["NAME"] = str(new)
     _migrate()
     call_command("seed_demo")

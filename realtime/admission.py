@@ -4,10 +4,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from django.contrib.sessions.models import Session
-from django.utils import timezone
-
 from accounts.models import ApiToken
+from accounts.sessions import users_of_sessions
 from polls.domain.access import (
     ANYBODY,
     Viewer,
@@ -35,9 +33,10 @@ def admit(poll_id: uuid.UUID, asker: Asker) -> tuple[Refusal | None, Count]:
 
     Raises `not_found`.
     """
+    (viewer,) = _viewers([asker])
     while True:
-        poll = access_poll(poll_id, asker.viewer)
-        visible = may_see_results(poll, asker.viewer)
+        poll = access_poll(poll_id, viewer)
+        visible = may_see_results(poll, viewer)
         hidden = None if visible else results_hidden(poll.results_visibility)
         count = read_count(poll)
         if count.deleted:
@@ -60,8 +59,7 @@ def _viewers(askers: Sequence[Asker]) -> list[Viewer]:
     if tokens:
         ended |= tokens - set(ApiToken.valid().filter(id__in=tokens).values_list("id", flat=True))
     if sessions:
-        standing = Session.objects.filter(session_key__in=sessions, expire_date__gt=timezone.now())
-        ended |= sessions - set(standing.values_list("session_key", flat=True))
+        ended |= sessions - users_of_sessions(sessions).keys()
     return [
         replace(asker.viewer, user_id=None)
         if asker.token_id in ended or asker.session_key in ended

@@ -1,15 +1,13 @@
 """Who opens a socket: where the page comes from, and whose cookies count."""
 
 from enum import Enum, auto
-from importlib import import_module
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.http import HttpRequest, parse_cookie
+from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
+from accounts.sessions import users_of_sessions
 from polls.domain import voters
 from polls.domain.access import Viewer
 from realtime.admission import Asker
@@ -53,16 +51,6 @@ def asker_of_cookies(scope: dict[str, Any]) -> Asker:
     cookies = parse_cookie("; ".join(_headers(scope, b"cookie")))
     voter = cookies.get("__Host-voter" if _is_secure(scope) else "voter")
     session = cookies.get(settings.SESSION_COOKIE_NAME)
-    user_id = None if session is None else _user_of_session(session)
+    user_id = None if session is None else users_of_sessions([session]).get(session)
     device = None if voter is None else voters.device_of(voter)
     return Asker(Viewer(user_id, device), session_key=None if user_id is None else session)
-
-
-def _user_of_session(key: str) -> int | None:
-    if "\0" in key:  # which PostgreSQL takes for an error, not for an unknown key
-        return None
-    engine = import_module(settings.SESSION_ENGINE)
-    # Django asks no more of a request than its session.
-    request = SimpleNamespace(session=engine.SessionStore(key))
-    user = get_user(cast("HttpRequest", request))
-    return user.pk if user.is_authenticated and user.is_active else None

@@ -1,5 +1,6 @@
 """Who asks: bearer tokens for programs, cookies for this site's own pages, voter tokens."""
 
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -86,7 +87,7 @@ def user_of(request: Request) -> User | None:
     return request.user if isinstance(request.user, User) else None
 
 
-def token_id_of(request: Request) -> Any:  # noqa: ANN401 - a UUID or None
+def token_id_of(request: Request) -> uuid.UUID | None:
     """Return the id of the bearer token, None for any other way of signing in."""
     return request.auth.id if isinstance(request.auth, ApiToken) else None
 

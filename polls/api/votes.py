@@ -211,8 +211,13 @@ class TicketsView(View):
             if voter.cookie_from_elsewhere:
                 raise Refusal(Code.CSRF_FAILED)
             voters.require_device(voter.token)
+        token_id = token_id_of(request)
+        signed_in_by_session = voter.user_id is not None and token_id is None
         ticket, expires_at = tickets.issue_ticket(
-            voter.viewer(), polls, token_id=token_id_of(request)
+            voter.viewer(),
+            polls,
+            token_id=token_id,
+            session_key=request.session.session_key if signed_in_by_session else None,
         )
         return created({"ticket": ticket, "expires_at": expires_at})
 

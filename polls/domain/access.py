@@ -72,6 +72,8 @@ def access_poll_for_owner(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
 
 def who_may_see(poll: Poll, viewers: Sequence[Viewer]) -> list[bool]:
     """Whether each of these viewers may see counts of this poll now."""
+    if poll.status == Status.DRAFT:
+        return [viewer.owns(poll) for viewer in viewers]
     match Visibility(poll.results_visibility):
         case Visibility.ALWAYS:
             everybody = True

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
+from accounts.sessions import users_of_sessions
 from polls.domain.access import Viewer, access_poll
 from polls.domain.database import clock
 from polls.models import LiveTicket
@@ -23,6 +24,7 @@ class Ticket:
 
     viewer: Viewer
     token_id: uuid.UUID | None
+    session_key: str | None
     polls: frozenset[uuid.UUID]
 
 
@@ -31,9 +33,16 @@ def _hash(ticket: str) -> bytes:
 
 
 def issue_ticket(
-    viewer: Viewer, polls: Sequence[uuid.UUID], *, token_id: uuid.UUID | None = None
+    viewer: Viewer,
+    polls: Sequence[uuid.UUID],
+    *,
+    token_id: uuid.UUID | None = None,
+    session_key: str | None = None,
 ) -> tuple[str, datetime]:
-    """Return a new ticket and when it expires; raises `not_found` for a poll out of reach."""
+    """Return a new ticket and when it expires; raises `not_found` for a poll out of reach.
+
+    The viewer's account is signed in by the token or by the session, and so is the ticket.
+    """
     for poll_id in polls:
         access_poll(poll_id, viewer)
     ticket = secrets.token_urlsafe(32)
@@ -41,6 +50,7 @@ def issue_ticket(
         ticket_hash=_hash(ticket),
         user_id=viewer.user_id,
         token_id=token_id,
+        session_key=session_key or "",
         device=viewer.device or "",
         polls=[str(poll_id) for poll_id in polls],
         expires_at=clock() + LIFETIME,
@@ -49,14 +59,20 @@ def issue_ticket(
 
 
 def consume_ticket(ticket: str) -> Ticket | None:
-    """Use a ticket up and return what it is good for; None where it is unknown, used or late."""
+    """Use a ticket up and return what it is good for.
+
+    None where it is unknown, used or late, or whoever drew it is no longer signed in.
+    """
     mine = LiveTicket.objects.filter(ticket_hash=_hash(ticket))
     row = mine.filter(expires_at__gt=Now()).first()
     # Rows never change, so reading first is safe; of two who bring it, one deletes it.
     if row is None or not mine.delete()[0]:
         return None
+    if row.session_key and not users_of_sessions([row.session_key]):
+        return None
     return Ticket(
         viewer=Viewer(row.user_id, row.device or None),
         token_id=row.token_id,
+        session_key=row.session_key or None,
         polls=frozenset(uuid.UUID(poll_id) for poll_id in row.polls),
     )

@@ -113,6 +113,7 @@ class Migration(migrations.Migration):
                     models.BinaryField(max_length=32, primary_key=True, serialize=False),
                 ),
                 ("device", models.CharField(blank=True, max_length=64)),
+                ("session_key", models.CharField(blank=True, max_length=40)),
                 ("polls", models.JSONField()),
                 ("expires_at", models.DateTimeField(db_index=True)),
                 (

@@ -4,8 +4,6 @@ SQLite lets a waiting writer poll for the lock. A ballot box that flushes back t
 starves everybody else for seconds; first come, first served does not.
 """
 
-import contextlib
-import os
 import sqlite3
 import threading
 from collections import deque
@@ -120,9 +118,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:  # noqa: ANN401
         """Open the file, naming what to do where it cannot be opened."""
-        # SQLite would let everybody on the machine read what it makes: keys, hashes, sessions.
-        with contextlib.suppress(OSError):
-            os.close(os.open(self.settings_dict["NAME"], os.O_CREAT | os.O_RDWR, 0o600))
         try:
             return super().get_new_connection(conn_params)
         except sqlite3.OperationalError as error:

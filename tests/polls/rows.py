@@ -80,6 +80,7 @@ def _ticket(ticket: bytes) -> Row:
         "user_id": USER,
         "token_id": TOKEN,
         "device": "",
+        "session_key": "",
         "polls": JSON,
         "expires_at": LATER,
     }

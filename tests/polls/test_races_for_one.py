@@ -32,7 +32,7 @@ def test_one_of_fifty_threads_consumes_a_ticket(alice: Person) -> None:
             return consume_ticket(ticket)
 
     found = together(50, consume)
-    won = Ticket(Viewer(alice.user.pk), None, frozenset())
+    won = Ticket(Viewer(alice.user.pk), None, None, frozenset())
     assert sorted(found, key=str) == [*[None] * 49, won]
     assert consume_ticket(ticket) is None
     assert not LiveTicket.objects.exists()

@@ -28,6 +28,26 @@ def group_name(poll_id: uuid.UUID) -> str:
     return f"poll.{poll_id.hex}"
 
 
+class _Health:
+    """Whether something works, told in the log when that changes."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._works = True
+
+    def failed(self, error: Exception) -> None:
+        """Note that it has failed."""
+        if self._works:
+            logger.warning("The channel layer (Redis) no longer %s: %r", self._what, error)
+        self._works = False
+
+    def worked(self) -> None:
+        """Note that it has worked."""
+        if not self._works:
+            logger.warning("The channel layer (Redis) %s again.", self._what)
+        self._works = True
+
+
 class Broadcaster:
     """Turns marks from any thread into frames on one event loop."""
 
@@ -75,7 +95,7 @@ class Broadcaster:
 
     async def publish(self) -> None:
         """Pass updates on to the other processes; what they miss, they find by comparing."""
-        healthy = True
+        health = _Health("takes frames")
         while True:
             await self._publishable.wait()
             self._publishable.clear()
@@ -87,13 +107,9 @@ class Broadcaster:
                             group_name(update.poll_id), update.to_message()
                         )
             except Exception as error:  # noqa: BLE001 - whatever ails it, votes and frames go on
-                if healthy:
-                    logger.warning("The channel layer does not take frames: %r", error)
-                healthy = False
+                health.failed(error)
             else:
-                if not healthy:
-                    logger.warning("The channel layer takes frames again.")
-                healthy = True
+                health.worked()
 
 
 class Membership:
@@ -108,16 +124,20 @@ class Membership:
 
     async def receive(self) -> None:
         """Hand on what other processes publish."""
+        health = _Health("gives frames")
         while True:
             try:
                 message = await self._layer.receive(self._channel)
                 self._hub.deliver(Update.from_message(message))
             except Exception as error:  # noqa: BLE001 - comparing goes on without it
-                logger.warning("The channel layer gives no frames: %r", error)
+                health.failed(error)
                 await asyncio.sleep(1)
+            else:
+                health.worked()
 
     async def follow(self) -> None:
         """Keep the subscriptions to what is watched, without anybody waiting for it."""
+        health = _Health("takes subscriptions")
         while True:
             await self._hub.changed.wait()
             self._hub.changed.clear()
@@ -129,6 +149,8 @@ class Membership:
                     await self._layer.group_discard(group_name(poll_id), self._channel)
                     self._joined.discard(poll_id)
             except Exception as error:  # noqa: BLE001 - the same
-                logger.warning("The channel layer takes no subscriptions: %r", error)
+                health.failed(error)
                 self._hub.changed.set()
                 await asyncio.sleep(1)
+            else:
+                health.worked()

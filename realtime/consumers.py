@@ -128,11 +128,25 @@ class PollConsumer(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
             self._cancel_timer()
             self._joined = True
             self._tell_status(update)
+            if update.final:
+                self._close_soon()
         early, self._early = self._early, None
         if early is not None and early.seq > update.seq:
             self.update(early, replace=False)
         # Whoever joined earlier is at least told what was just read.
         runtime.hub.deliver(update)
+
+    async def _ask_again(self) -> None:
+        """Shut this socket out where it now speaks for somebody who may see less."""
+        try:
+            hidden, count = await self._read()
+        except Refusal:
+            raise
+        except Exception:
+            logger.exception("A socket in poll %s could not be asked for anew.", self.poll_id)
+            raise Refusal(Code.UNAVAILABLE) from None
+        if hidden is not None and self.sees_results:
+            self.forbid(Update.of(count))
 
     async def _read(self) -> tuple[Refusal | None, Count]:
         """Return `admit`'s answer, asked again where the hub knows of a later rule.
@@ -159,9 +173,9 @@ class PollConsumer(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
         self._seq = update.seq
         self._status_frame = ""  # whoever is shut out later is told the status anew
         if update.final or self._since != update.seq:
-            self._outbox.post(self.poll_id, update.snapshot)
+            self._outbox.begin(self.poll_id, update.snapshot)
         else:
-            self._outbox.post(self.poll_id, frames.hello(self.poll_id, update.seq))
+            self._outbox.begin(self.poll_id, frames.hello(self.poll_id, update.seq))
         self._since = None
         if update.final:
             self._final = True
@@ -196,7 +210,10 @@ class PollConsumer(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
         if older and not replace:
             return
         self._seq = update.seq
-        self._outbox.post(self.poll_id, update.snapshot if older else update.tally)
+        if older or not self._outbox.has_begun(self.poll_id):
+            self._outbox.begin(self.poll_id, update.snapshot)
+        else:
+            self._outbox.post(self.poll_id, update.tally)
         if update.final:
             self._final = True
             self._close_soon()
@@ -204,6 +221,7 @@ class PollConsumer(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
     def _tell_status(self, update: Update) -> None:
         if self._wants_status and update.status_frame != self._status_frame:
             self._status_frame = update.status_frame
+            self._since = None  # what the client had is forgotten with it
             self._outbox.post(self.poll_id, update.status_frame)
             if update.final:
                 self._close_soon()
@@ -263,10 +281,13 @@ class PollConsumer(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
             raise Refusal(
                 Code.AUTHENTICATION_REQUIRED, "The ticket is unknown, used or more than 60 s old."
             )
-        if self.poll_id in found.polls:
-            self.asker = Asker(found.viewer, found.token_id)
+        named = self.poll_id in found.polls
+        if named:
+            self.asker = Asker(found.viewer, found.token_id, found.session_key)
         if not self.sees_results:
             await self._join(last_word=True)
+        elif named:
+            await self._ask_again()
 
     # -- sending and ending ------------------------------------------------------------------
 

@@ -232,7 +232,7 @@ class Hub:
             if last is None or (last.seq, last.status) != (update.seq, update.status):
                 # A vote may have been sent while this was read: only a restored database
                 # shows a lower seq twice in a row, so an older reading is checked again.
-                if last is not None and update.seq < last.seq and not await _is_older(update):
+                if last is not None and update.seq < last.seq and not await _still_shown(update):
                     continue
                 self.deliver(update, replace=True)
 
@@ -258,7 +258,7 @@ def _tell_gone(watched: Watched) -> None:
         subscriber.gone()
 
 
-async def _is_older(update: Update) -> bool:
+async def _still_shown(update: Update) -> bool:
     """Whether the database still shows this seq, so that it was not just read too early."""
     again = await in_thread(read_counts, [update.poll_id])
     return update.poll_id in again and again[update.poll_id].seq == update.seq

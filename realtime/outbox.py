@@ -27,6 +27,7 @@ class Outbox:
         self._heartbeat = heartbeat
         self._replies: deque[str] = deque()
         self._newest: dict[uuid.UUID, str] = {}
+        self._beginnings: set[uuid.UUID] = set()  # of those the ones that begin a poll's frames
         self._waiting = asyncio.Event()
 
     def reply(self, frame: str) -> None:
@@ -37,11 +38,22 @@ class Outbox:
     def post(self, poll_id: uuid.UUID, frame: str) -> None:
         """Let this be the poll's next frame, in the place of one that was not sent yet."""
         self._newest[poll_id] = frame
+        self._beginnings.discard(poll_id)
         self._waiting.set()
+
+    def begin(self, poll_id: uuid.UUID, frame: str) -> None:
+        """Post what the client takes for a beginning, whatever it has: a snapshot or a hello."""
+        self.post(poll_id, frame)
+        self._beginnings.add(poll_id)
+
+    def has_begun(self, poll_id: uuid.UUID) -> bool:
+        """Whether no beginning of this poll is still waiting to be sent."""
+        return poll_id not in self._beginnings
 
     def forget(self, poll_id: uuid.UUID) -> None:
         """Drop a poll's waiting frame: its reader may no longer see it."""
         self._newest.pop(poll_id, None)
+        self._beginnings.discard(poll_id)
 
     async def run(self) -> None:
         """Send until cancelled; raises StuckReaderError where the reader is gone for good."""
@@ -71,5 +83,7 @@ class Outbox:
 
     def _take(self) -> str:
         if self._newest:
-            return self._newest.pop(next(iter(self._newest)))
+            poll_id = next(iter(self._newest))
+            self._beginnings.discard(poll_id)
+            return self._newest.pop(poll_id)
         return self._replies.popleft()

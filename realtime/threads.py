@@ -12,15 +12,20 @@ from polls.domain import deadline
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_IN_LINE_SECONDS = 15.0
+
 _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="realtime")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run database work in a thread, within a request's time from now."""
-    until = deadline.now_plus()
+    """Run database work in a thread, within a request's time from when a thread is free.
+
+    It waits in line for as long as a hall of dashboards may take to come back.
+    """
+    latest = deadline.now_plus(_IN_LINE_SECONDS)
 
     def run() -> T:
-        with deadline.until(until):
+        with deadline.until(min(latest, deadline.now_plus())):
             connection.close_if_unusable_or_obsolete()
             try:
                 return work(*args, **kwargs)

@@ -226,5 +226,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # A traceback a second while Redis is down, of which realtime tells in a line.
+        "channels_redis": {"level": "CRITICAL"},
     },
 }

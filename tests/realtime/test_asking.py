@@ -2,12 +2,15 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.contrib.sessions.backends.db import SessionStore
 
 from polls.domain.access import Viewer
 from polls.models import Poll
+from realtime import consumers
 from realtime.admission import Asker
 from realtime.frames import Update
 from realtime.runtime import runtime
@@ -188,3 +191,103 @@ def test_poll_that_is_deleted_while_it_is_asked_is_gone_not_hidden(
     inside.do(runtime.hub.deliver, update_of(poll, seq=2, revision=2, deleted=False))
     assert socket.until_over() == 4404
     assert [frame.get("code") for frame in socket.frames] == [None, "not_found"]
+
+
+# -- whoever is no longer who they were -------------------------------------------------------
+
+
+def _sign_out(carol: Person) -> None:
+    SessionStore(carol.http.cookies["sessionid"].value).delete()
+
+
+def _change_the_password(carol: Person) -> None:
+    assert carol.user is not None
+    carol.user.set_password("another horse battery staple")
+    carol.user.save()
+
+
+def _deactivate(carol: Person) -> None:
+    assert carol.user is not None
+    carol.user.is_active = False
+    carol.user.save()
+
+
+@pytest.mark.parametrize("end", [_sign_out, _change_the_password, _deactivate])
+def test_session_that_has_ended_shows_nothing_more_by_cookie_or_ticket(
+    inside: Inside, end: Callable[[Person], None]
+) -> None:
+    carol = signed_in("carol")
+    poll = _make_poll_of(carol, results_visibility="owner")
+    first, second = (
+        carol.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+        for _ in range(2)
+    )
+    cookie = f"sessionid={carol.http.cookies['sessionid'].value}"
+    page = InnerSocket(inside, live_path(poll), origin=f"http://{HOST}", cookie=cookie)
+    program = InnerSocket(inside, live_path(poll))
+    program.say({"type": "auth", "ticket": first})
+    for socket in (page, program):
+        assert socket.until(1)[0]["type"] == "snapshot"
+    inside.call(runtime.hub.reauthorise_all())
+    time.sleep(0.2)
+    assert (page.code, program.code) == (None, None)
+    end(carol)
+    inside.call(runtime.hub.reauthorise_all())
+    assert (page.until_over(), program.until_over()) == (4403, 4403)
+    late = InnerSocket(inside, live_path(poll))
+    late.say({"type": "auth", "ticket": second})
+    assert late.until_over() == 4401
+
+
+def test_token_that_is_revoked_ends_the_sockets_of_a_draft(inside: Inside, alice: Person) -> None:
+    draft = alice.make_poll(status="draft")
+    ticket = alice.post("/api/v1/live-tickets/", {"polls": [draft["id"]]}).json()["ticket"]
+    socket = InnerSocket(inside, live_path(draft))
+    socket.say({"type": "auth", "ticket": ticket})
+    assert socket.until(1)[0]["type"] == "snapshot"
+    alice.row.delete()
+    inside.call(runtime.hub.reauthorise_all())
+    assert socket.until_over() == 4403
+
+
+def test_ticket_of_another_voter_replaces_one_who_sees_more(inside: Inside, alice: Person) -> None:
+    poll = alice.make_poll(results_visibility="after_vote")
+    ann, ben = voter(), voter()
+    ann.vote(poll, 0)
+    ticket = ben.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    cookie = f"voter={ann.headers['X-Voter-Token']}"
+    how = {"origin": f"http://{HOST}", "cookie": cookie}
+    page = InnerSocket(inside, live_path(poll), **how)
+    phone = InnerSocket(inside, live_path(poll), "view=status", **how)
+    for socket in (page, phone):
+        assert socket.until(1)[0]["type"] == "snapshot"
+    page.say({"type": "auth", "ticket": ticket})
+    assert page.until_over() == 4403
+    ticket = ben.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    phone.say({"type": "auth", "ticket": ticket})
+    assert phone.until(2)[1]["type"] == "status"
+
+
+def test_status_socket_of_a_closed_poll_ends_whatever_it_is_told(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CLOSED_SECONDS", 0.5)
+    poll = alice.make_poll(results_visibility="owner")
+    alice.close(poll)
+    ticket = voter().post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    phone = InnerSocket(inside, live_path(poll), "view=status")
+    assert phone.until(1)[0]["status"] == "closed"
+    phone.say({"type": "auth", "ticket": ticket})
+    assert phone.until_over() == 1000
+    assert len(phone.frames) == 1
+
+
+def test_status_is_followed_by_a_snapshot_whatever_the_client_had(
+    inside: Inside, alice: Person
+) -> None:
+    poll = alice.make_poll(results_visibility="owner")
+    ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    phone = InnerSocket(inside, live_path(poll), f"view=status&since={poll['seq']}")
+    phone.until(1)
+    phone.say({"type": "auth", "ticket": ticket})
+    assert [frame["type"] for frame in phone.until(2)] == ["status", "snapshot"]

@@ -1,10 +1,12 @@
 // @ts-check
 // The live part of a poll's page. Without it the page works and shows the count of its loading.
 
-/** @typedef {{type: string, seq?: number, status?: string, ballots?: number,
+/** @typedef {{type: string, seq?: number, status?: string, ballots?: number, code?: string,
  *   options?: {id: string, votes: number}[]}} Frame */
 
 const RETRY_MOST_MS = 15_000;
+// Errors that coming back does not mend; any other may pass.
+const LASTING = ["authentication_required", "malformed", "not_found", "results_hidden"];
 const root = /** @type {HTMLElement} */ (document.getElementById("poll"));
 const sees = root.dataset.visible === "yes";
 
@@ -45,14 +47,13 @@ function connect() {
   if (!sees) url.searchParams.set("view", "status");
   if (seq !== undefined) url.searchParams.set("since", String(seq));
   const socket = new WebSocket(url);
-  socket.onopen = () => {
-    failures = 0;
-    show("connection", "· live");
-  };
   socket.onmessage = (message) => {
     const frame = /** @type {Frame} */ (JSON.parse(message.data));
+    over ||= frame.type === "closed" || LASTING.includes(frame.code ?? "");
+    if (frame.type === "error") return;
+    failures = 0;
+    show("connection", "· live");
     apply(frame);
-    over ||= frame.type === "closed" || frame.type === "error";
   };
   socket.onclose = () => {
     if (over) return show("connection", "");

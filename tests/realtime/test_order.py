@@ -1,0 +1,81 @@
+"""Counts go forward: what is late, early or lost on its way is not what dashboards show."""
+
+import time
+import uuid
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+import pytest
+
+from polls.domain.results import Count, read_counts
+from realtime import broadcaster, hub
+from realtime.runtime import runtime
+from tests.cast import Person, voter
+from tests.realtime.inside import TICK, InnerSocket, Inside, live_path, update_of
+
+Counts = dict[uuid.UUID, Count]
+
+
+@pytest.fixture
+def without_comparing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is compared with the database unless the test says so."""
+
+    async def nothing(_: hub.Hub) -> None:
+        pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub.Hub, "reconcile", nothing)
+        yield
+
+
+@pytest.mark.usefixtures("without_comparing")
+def test_frame_that_another_process_sent_late_is_not_shown(inside: Inside, alice: Person) -> None:
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    for seq in (12, 11, 12):
+        inside.do(runtime.hub.deliver, update_of(poll, seq=seq))
+        time.sleep(TICK * 1.2)
+    assert [frame["seq"] for frame in socket.frames] == [1, 12]
+
+
+def test_reading_from_before_the_last_frame_is_not_shown(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comparison reads, and before it has the answer a vote is counted and shown."""
+    poll = alice.make_poll()
+    poll_id = uuid.UUID(poll["id"])
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    voter().vote(poll, 0)
+    assert socket.until(2)[-1]["seq"] == 2
+    early = [{poll_id: replace(read_counts([poll_id])[poll_id], seq=1)}]
+
+    def read_early(polls: Collection[uuid.UUID]) -> Counts:
+        return early.pop() if early else read_counts(polls)
+
+    monkeypatch.setattr(hub, "read_counts", read_early)
+    inside.call(runtime.hub.reconcile())
+    assert early == []
+    time.sleep(TICK * 1.2)
+    assert [frame["seq"] for frame in socket.frames] == [1, 2]
+
+
+@pytest.mark.usefixtures("without_comparing")
+def test_count_that_could_not_be_read_is_read_again(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    failures = [OSError("as the test asked")]
+
+    def fail_once(polls: Collection[uuid.UUID]) -> Counts:
+        if failures:
+            raise failures.pop()
+        return read_counts(polls)
+
+    monkeypatch.setattr(broadcaster, "read_counts", fail_once)
+    voter().vote(poll, 0)
+    assert socket.until(2)[-1]["ballots"] == 1
+    assert failures == []

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import requests
 
@@ -30,24 +31,30 @@ def test_every_block_is_of_a_kind_that_is_run_here() -> None:
     }
 
 
-def test_shell_blocks_run_in_their_order_and_print_what_they_promise() -> None:
+def test_shell_blocks_run_in_their_order_and_print_what_they_promise(tmp_path: Path) -> None:
+    (tmp_path / "watch.py").write_text(blocks("python")[0])
+    script = "set -eu\n" + "\n".join(blocks("sh"))
     with Server() as server:
-        script = "set -eu\n" + "\n".join(blocks("sh"))
-        assert "http://127.0.0.1:8000" in script
+        for said, meant in (
+            ("http://127.0.0.1:8000", server.url),
+            ("ws://127.0.0.1:8000", server.ws),
+            (".venv/bin/python", sys.executable),
+        ):
+            assert said in script
+            script = script.replace(said, meant)
         ran = subprocess.run(
-            ["bash", "-c", script.replace("http://127.0.0.1:8000", server.url)],
+            ["bash", "-c", script],
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-    decoder = json.JSONDecoder()
-    answers, rest = [], ran.stdout.strip()
-    while rest:
-        answer, end = decoder.raw_decode(rest)
-        answers.append(answer)
-        rest = rest[end:].lstrip()
-    registered, receipt, results, integrity, closed = answers
+    lines = ran.stdout.splitlines()
+    assert [line for line in lines if line[:1] != "{"] == ["snapshot 2 [1, 0]", "closed 3 [1, 0]"]
+    registered, receipt, results, integrity, closed = (
+        json.loads(line) for line in lines if line[:1] == "{"
+    )
     assert registered == {"username": "alice"}
     assert (receipt["seq"], receipt["results"]["ballots"]) == (2, 1)
     assert [option["votes"] for option in results["options"]] == [1, 0]
@@ -55,13 +62,14 @@ def test_shell_blocks_run_in_their_order_and_print_what_they_promise() -> None:
     assert closed["status"] == "closed"
 
 
-def test_python_block_prints_the_frames_of_a_poll() -> None:
+def test_python_block_prints_the_frames_of_a_poll(tmp_path: Path) -> None:
     with Server() as server:
         alice = server.sign_up()
         poll = alice.make_poll()
-        (code,) = blocks("python")
+        program = tmp_path / "watch.py"
+        program.write_text(blocks("python")[0])
         watcher = subprocess.Popen(
-            [sys.executable, "-u", "-c", code, f"{server.ws}{poll['links']['live']}"],
+            [sys.executable, "-u", program, f"{server.ws}{poll['links']['live']}"],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -101,8 +109,14 @@ def test_every_setting_is_in_the_table_and_every_name_there_is_a_setting() -> No
         if line.startswith("| `")
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
-    source = (ROOT / "polls_project/settings/base.py").read_text(encoding="utf-8")
-    read = set(re.findall(r'env\.\w+\(\s*"(\w+)"', source))
+    read = {
+        name
+        for source in ("base", "prod")
+        for name in re.findall(
+            r'env\.\w+\(\s*"(\w+)"',
+            (ROOT / f"polls_project/settings/{source}.py").read_text(encoding="utf-8"),
+        )
+    }
     assert named == read
     assert base.TICK_MS == 100
 

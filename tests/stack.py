@@ -21,7 +21,12 @@ if STACK not in {"servers", "embedded"}:
 # A folder of this run's own: nothing of the developer's data is touched.
 os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="polls-test-")
 atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
-for name in ("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "WEB_WORKERS", "TICK_MS", "REGISTRATION"):
+# Nor do a developer's own settings count; those of the README are all there are.
+for name in (
+    *("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "HOST", "PORT"),
+    *("HSTS_SECONDS", "PUBLIC_URL", "REGISTRATION", "SECRET_KEY", "TICK_MS", "TRUSTED_PROXIES"),
+    *("WEB_WORKERS", "DJANGO_SETTINGS_MODULE"),
+):
     os.environ.pop(name, None)
 
 if STACK == "servers":

@@ -3,6 +3,8 @@
 from django.apps import AppConfig
 from django.db import connection
 
+from polls.domain.deadline import bound_database_waits
+
 
 class PollsConfig(AppConfig):
     """The domain: polls, ballots, tallies, and the only tables that hold them."""
@@ -12,6 +14,4 @@ class PollsConfig(AppConfig):
     def ready(self) -> None:
         """Bound what this process waits for PostgreSQL, which psycopg2 alone would not."""
         if connection.vendor == "postgresql":
-            from polls.domain.deadline import bound_database_waits  # noqa: PLC0415 - psycopg2's
-
             bound_database_waits()

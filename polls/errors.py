@@ -65,7 +65,7 @@ CATALOGUE: Mapping[Code, Entry] = {
         "GET /api/v1/limits/ lists the values that are not available.",
     ),
     Code.INVALID_POLL: Entry(
-        400, "The poll's definition cannot be", "Mend the fields named under `errors`."
+        400, "The poll's definition is not possible", "Mend the fields named under `errors`."
     ),
     Code.INVALID_BALLOT: Entry(
         400,

@@ -8,7 +8,6 @@ out (`db_constraint=False`); docs/decisions/0003-constraints.md says which and w
 
 import uuid
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -190,10 +189,25 @@ class Option(models.Model):
         return self.text
 
 
-def _of_poll(**kwargs: Any) -> "models.ForeignKey[Poll, Poll]":  # noqa: ANN401 - a field's options
+def _of_poll() -> "models.ForeignKey[Poll, Poll]":
     """Return the leading column of a hot table: no constraint and no index of its own."""
     return models.ForeignKey(
-        Poll, on_delete=models.DO_NOTHING, related_name="+", db_index=False, **kwargs
+        Poll,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+
+
+def _of_option() -> "models.ForeignKey[Option, Option]":
+    """Return the column for an option of the poll; a composite key ties it to that."""
+    return models.ForeignKey(
+        Option,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
 
 
@@ -201,7 +215,7 @@ class Participation(models.Model):
     """That a voter took part. Its primary key is the one-vote rule."""
 
     pk = models.CompositePrimaryKey("poll_id", "voter_key")
-    poll = _of_poll(db_constraint=False)
+    poll = _of_poll()
     # 32 bytes: HMAC of the identity under the poll's own key
     voter_key = models.BinaryField(max_length=32)
     ballot_id = models.UUIDField(null=True)
@@ -214,7 +228,7 @@ class Ballot(models.Model):
     """One cast ballot. Its id is random, and it knows no voter."""
 
     pk = models.CompositePrimaryKey("poll_id", "id")
-    poll = _of_poll(db_constraint=False)
+    poll = _of_poll()
     id = models.UUIDField(default=uuid.uuid4, editable=False)
     receipt = models.BinaryField(max_length=16)
 
@@ -223,15 +237,9 @@ class Selection(models.Model):
     """One mark on a ballot. Composite foreign keys tie it to its ballot and its poll's option."""
 
     pk = models.CompositePrimaryKey("poll_id", "ballot_id", "option_id")
-    poll = _of_poll(db_constraint=False)
+    poll = _of_poll()
     ballot_id = models.UUIDField()
-    option = models.ForeignKey(
-        Option,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    option = _of_option()
     value = models.SmallIntegerField(null=True)
 
     class Meta:
@@ -256,14 +264,8 @@ class Tally(models.Model):
     """How many ballots mark an option; moved once per flush, in the votes' own transaction."""
 
     pk = models.CompositePrimaryKey("poll_id", "option_id")
-    poll = _of_poll(db_constraint=False)
-    option = models.ForeignKey(
-        Option,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    poll = _of_poll()
+    option = _of_option()
     votes = models.PositiveBigIntegerField(default=0)
     points = models.BigIntegerField(null=True)
 
@@ -272,15 +274,9 @@ class TallyBucket(models.Model):
     """How many ballots that mark an option were cast in one second."""
 
     pk = models.CompositePrimaryKey("poll_id", "at", "option_id")
-    poll = _of_poll(db_constraint=False)
+    poll = _of_poll()
     at = models.DateTimeField()
-    option = models.ForeignKey(
-        Option,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    option = _of_option()
     votes = models.PositiveBigIntegerField(default=0)
 
 

@@ -1,6 +1,7 @@
-"""Texts that people type: cleaned for showing, normalised for telling apart."""
+"""Texts: those that people type, normalised for telling them apart, and times on the wire."""
 
 import unicodedata
+from datetime import datetime
 
 # What shows nothing though its category is not Cf: Unicode's other default-ignorable characters
 # (fillers, variation selectors, tags, the unassigned among them) and the blank Braille cell.
@@ -39,3 +40,8 @@ def normalised(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     seen = "".join(c if _visible(c) else " " if c in "\t\n\r" else "" for c in folded)
     return " ".join(unicodedata.normalize("NFKC", seen).split())
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Return a time in UTC as it goes over the wire (RFC 3339), None for none."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from polls.domain.results import Count
 from polls.errors import CATALOGUE, Code
+from polls.text import rfc3339
 
 PONG = '{"type":"pong"}'
 
@@ -26,10 +27,6 @@ class Close(IntEnum):
 
 def _encode(body: Mapping[str, object]) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-
-
-def _time(value: object) -> str | None:
-    return None if value is None else str(value).replace(" ", "T").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,8 @@ class Update:
             "type": "status",
             "poll": str(count.poll_id),
             "status": count.status_now,
-            "opens_at": _time(count.opens_at),
-            "closes_at": _time(count.closes_at),
+            "opens_at": rfc3339(count.opens_at),
+            "closes_at": rfc3339(count.closes_at),
         }
         return cls(
             poll_id=count.poll_id,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -67,8 +68,7 @@ def only(*methods: str) -> Callable[[View], View]:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400; a wrong Host is told as such."""
-    code = Code.BAD_HOST if type(exception).__name__ == "DisallowedHost" else Code.MALFORMED
-    del exception
+    code = Code.BAD_HOST if isinstance(exception, DisallowedHost) else Code.MALFORMED
     return answer(request, Refusal(code))
 
 

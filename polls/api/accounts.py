@@ -68,6 +68,7 @@ class RegisterView(View):
         body_example={"username": "alice", "password": "correct horse battery"},
         answers={201: ("The account is made", serializers.Registered, {"username": "alice"})},
         errors=[Code.INVALID_ACCOUNT, Code.USERNAME_TAKEN, Code.REGISTRATION_CLOSED],
+        anonymous=True,
     )
     def post(self, request: Request) -> Response:
         """Make an account. Names are unique without regard to case."""
@@ -96,6 +97,7 @@ class TokensView(View):
             201: ("The token, shown once", serializers.IssuedToken, examples.ISSUED_TOKEN),
         },
         errors=[Code.INVALID_CREDENTIALS],
+        anonymous=True,
     )
     def post(self, request: Request) -> Response:
         """Issue a token."""

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from accounts.models import ApiToken, User
@@ -48,7 +49,7 @@ class CookieAuthentication(SessionAuthentication):
         len(http.body)
         try:
             super().enforce_csrf(http)  # type: ignore[arg-type] # it does with Django's own
-        except Exception:  # noqa: BLE001 - whatever DRF raises, it is this
+        except PermissionDenied:
             raise Refusal(Code.CSRF_FAILED) from None
 
 

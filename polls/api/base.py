@@ -19,7 +19,7 @@ class View(APIView):
 
     # OPTIONS would describe what the schema describes better; CORS is answered before Django.
     http_method_names = [name for name in APIView.http_method_names if name != "options"]
-    # What a body is refused with that can be read but cannot be.
+    # The code of a body whose fields can be read, but not taken for what they say.
     invalid_code = Code.MALFORMED
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils.http import parse_etags
 from drf_yasg import openapi
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -49,7 +50,7 @@ class NewestFirst(CursorPagination):
         """Refuse a cursor that was not issued here."""
         try:
             cursor = super().decode_cursor(request)
-        except Exception:  # noqa: BLE001 - whatever DRF raises, it is this
+        except NotFound:
             raise _unknown_cursor() from None
         if cursor is not None and not _is_place(cursor):
             raise _unknown_cursor()

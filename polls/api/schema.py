@@ -78,11 +78,13 @@ def operation(  # noqa: PLR0913 - a table of keywords
     description: str = "",
     parameters: Sequence[openapi.Parameter] = (),
     public: bool = True,
+    anonymous: bool = False,
 ) -> Callable[[View], View]:
     """Document one method of a view.
 
     `answers` maps a status to its description, serializer and example. `public` operations need
-    no account and take either token; the others need the account's.
+    no account and take either token, `anonymous` ones ask for neither; all others need the
+    account's.
     """
     found = {
         str(status): openapi.Response(
@@ -95,6 +97,9 @@ def operation(  # noqa: PLR0913 - a table of keywords
     text = description
     if body_example is not None:
         text += f"\n\nExample body:\n```json\n{_json(body_example)}\n```"
+    security: list[dict[str, list[str]]] = [{"Bearer": []}]
+    if public:
+        security = [{}, *security, {"Voter": []}]
     decorate: Callable[[View], View] = swagger_auto_schema(
         operation_summary=summary,
         operation_description=text.strip() or summary,
@@ -102,7 +107,7 @@ def operation(  # noqa: PLR0913 - a table of keywords
         request_body=body,
         responses=found,
         manual_parameters=list(parameters),
-        security=[{}, {"Bearer": []}, {"Voter": []}] if public else [{"Bearer": []}],
+        security=[] if anonymous else security,
     )
     return decorate
 

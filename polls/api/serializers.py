@@ -169,7 +169,10 @@ class VoterToken(serializers.Serializer[Any]):
 
 
 class VoteInput(serializers.Serializer[Any]):
-    """A ballot: `choices` for single, multiple and approval polls."""
+    """A ballot: `choices` for single, multiple and approval polls.
+
+    It documents what `voting.parse_vote` reads.
+    """
 
     choices = serializers.ListField(child=serializers.UUIDField())
 

@@ -68,6 +68,7 @@ class LimitsView(View):
                 {"limits": {"options_max": 100}, "not_available": {"kind": ["ranked", "score"]}},
             )
         },
+        anonymous=True,
     )
     def get(self, request: Request) -> Response:
         """List the limits."""

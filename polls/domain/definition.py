@@ -63,7 +63,7 @@ def _text_errors(name: str, text: str, longest: int) -> list[FieldError]:
     if not normalised(text):
         return [FieldError(name, "blank", "There is nothing to read in it.")]
     if len(text) > longest:
-        return [FieldError(name, "too_long", f"It may have {longest} characters.")]
+        return [FieldError(name, "too_long", f"It may have {longest} characters at most.")]
     return []
 
 
@@ -87,7 +87,9 @@ def _rule_errors(definition: Definition) -> list[FieldError]:
     found: list[FieldError] = []
     most = definition.most_selections
     if definition.kind == Kind.SINGLE and most != 1:
-        found.append(FieldError("max_selections", "single", "A single choice is one."))
+        found.append(
+            FieldError("max_selections", "single", "A single-choice poll takes exactly one.")
+        )
     elif not 1 <= most <= max(len(definition.options), 1):
         detail = "It lies between 1 and the number of options."
         found.append(FieldError("max_selections", "out_of_range", detail))
@@ -112,7 +114,7 @@ def _rule_errors(definition: Definition) -> list[FieldError]:
 
 def _origin_errors(origins: Sequence[str]) -> list[FieldError]:
     if len(origins) > MAX_EMBED_ORIGINS:
-        detail = f"There may be {MAX_EMBED_ORIGINS} of them."
+        detail = f"There may be {MAX_EMBED_ORIGINS} of them at most."
         return [FieldError("embed_origins", "too_many", detail)]
     return [
         FieldError(f"embed_origins[{place}]", "origin", "It must be like https://example.org.")
@@ -156,7 +158,7 @@ def check_definition(definition: Definition, *, closes_at_is_new: bool = True) -
         *_time_errors(definition, closes_at_is_new=closes_at_is_new),
     ]
     if len(definition.description) > MAX_DESCRIPTION:
-        detail = f"It may have {MAX_DESCRIPTION} characters."
+        detail = f"It may have {MAX_DESCRIPTION} characters at most."
         errors.append(FieldError("description", "too_long", detail))
     if errors:
         raise Refusal(Code.INVALID_POLL, errors=errors)

@@ -117,6 +117,7 @@ def flush(statements: Statements, casts: Sequence[Cast]) -> list[Outcome]:
         for ballot in counted:
             place = first[ballot.poll_id, ballot.voter_key]
             outcomes[place] = Counted(ballot.receipt, seqs[ballot.poll_id])
+    assert None not in outcomes  # noqa: S101 - each vote was decided
     return [outcome for outcome in outcomes if outcome is not None]
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 from polls.enums import Status
 from polls.models import Poll, Tally, status_as_read
+from polls.text import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,6 @@ def read_count(poll: Poll) -> Count:
 
 def results_body(count: Count) -> dict[str, object]:
     """Return the body of `GET …/results/`."""
-    certified = count.certified_at
     return {
         "poll": str(count.poll_id),
         "title": count.title,
@@ -102,7 +102,7 @@ def results_body(count: Count) -> dict[str, object]:
         "seq": count.seq,
         "ballots": count.ballots,
         "final": count.final,
-        "certified_at": certified.isoformat().replace("+00:00", "Z") if certified else None,
+        "certified_at": rfc3339(count.certified_at),
         "options": [
             {
                 "id": str(option.id),

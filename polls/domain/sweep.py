@@ -30,6 +30,7 @@ class Sweep:
     def __init__(self) -> None:
         self._wake = threading.Event()
         self._stopping = False
+        self._failing: set[str] = set()  # chores that failed when they were last done
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
     def start(self) -> None:
@@ -61,6 +62,13 @@ class Sweep:
                 connection.close_if_unusable_or_obsolete()
                 chore()
         except Exception:
-            # The next sweep tries again; a database that is down is no reason to stop.
-            logger.exception("%s failed.", chore.__name__)
+            # The next sweep tries again; a database that is down is no reason to stop, nor to
+            # fill the log.
+            if chore.__name__ not in self._failing:
+                logger.exception("%s failed; trying again each second.", chore.__name__)
+            self._failing.add(chore.__name__)
             connection.close()
+        else:
+            if chore.__name__ in self._failing:
+                logger.warning("%s works again.", chore.__name__)
+            self._failing.discard(chore.__name__)

@@ -145,7 +145,7 @@ def test_limits_of_texts_hold_to_the_character(alice: Person) -> None:
         made = alice.post("/api/v1/polls/", {**NEW_POLL, name: pizza * most})
         assert (made.status_code, made.json()[name]) == (201, pizza * most)
         longer = alice.post("/api/v1/polls/", {**NEW_POLL, name: pizza * (most + 1)})
-        errors = [(name, "too_long", f"It may have {most} characters.")]
+        errors = [(name, "too_long", f"It may have {most} characters at most.")]
         assert_problem(longer, 400, "invalid_poll", errors=errors)
     most = limits["option_text_characters"]
     for number, status in ((most, 201), (most + 1, 400)):

@@ -134,7 +134,7 @@ def test_longest_definition_is_stored(alice: Person) -> None:
 
 RANGE = "It lies between 1 and the number of options."
 ORIGIN = "It must be like https://example.org."
-ONE_CHOICE = ("max_selections", "single", "A single choice is one.")
+ONE_CHOICE = ("max_selections", "single", "A single-choice poll takes exactly one.")
 BLANK = "There is nothing to read in it."
 
 
@@ -144,10 +144,10 @@ BLANK = "There is nothing to read in it."
         ({"title": ""}, [("title", "blank", BLANK)]),
         ({"title": " \t\n"}, [("title", "blank", BLANK)]),
         ({"title": "\u200b\ufeff"}, [("title", "blank", BLANK)]),
-        ({"title": "x" * 201}, [("title", "too_long", "It may have 200 characters.")]),
+        ({"title": "x" * 201}, [("title", "too_long", "It may have 200 characters at most.")]),
         (
             {"description": "x" * 10_001},
-            [("description", "too_long", "It may have 10000 characters.")],
+            [("description", "too_long", "It may have 10000 characters at most.")],
         ),
         ({"options": []}, [("options", "count", "A poll has 2 to 100 options.")]),
         ({"options": texts("a")}, [("options", "count", "A poll has 2 to 100 options.")]),
@@ -157,7 +157,7 @@ BLANK = "There is nothing to read in it."
         ),
         (
             {"options": texts("x" * 201, "b")},
-            [("options[0].text", "too_long", "It may have 200 characters.")],
+            [("options[0].text", "too_long", "It may have 200 characters at most.")],
         ),
         ({"kind": "plurality"}, [("kind", "invalid_choice", '"plurality" is not a valid choice.')]),
         ({"kind": ""}, [("kind", "invalid_choice", '"" is not a valid choice.')]),
@@ -233,7 +233,7 @@ BLANK = "There is nothing to read in it."
         ),
         (
             {"embed_origins": ["https://example.org"] * 21},
-            [("embed_origins", "too_many", "There may be 20 of them.")],
+            [("embed_origins", "too_many", "There may be 20 of them at most.")],
         ),
         (
             {"title": "", "options": texts("a", "A", ""), "max_selections": 9},

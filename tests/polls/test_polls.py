@@ -201,7 +201,10 @@ def test_change_of_nothing_leaves_the_version(alice: Person) -> None:
             {"options": texts("a", "A")},
             [("options[1].text", "repeated", "It looks the same as options[0].")],
         ),
-        ({"max_selections": 2}, [("max_selections", "single", "A single choice is one.")]),
+        (
+            {"max_selections": 2},
+            [("max_selections", "single", "A single-choice poll takes exactly one.")],
+        ),
         ({"closes_at": "2001-01-01T00:00:00Z"}, [("closes_at", "passed", "It must lie ahead.")]),
         (
             {"closes_at": "2098-01-01T00:00:00Z"},

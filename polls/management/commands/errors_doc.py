@@ -8,8 +8,8 @@ from polls.errors import CATALOGUE
 
 _HEAD = """# Errors
 
-Every error is `application/problem+json` (RFC 9457). Its `code` is one of these; the service
-shows the same list at `/docs/errors`. This file is written by `make docs`.
+Every error of the API is `application/problem+json` (RFC 9457). Its `code` is one of these; the
+service shows the same list at `/docs/errors`. This file is written by `make docs`.
 
 | status | code | title | what to do |
 |---|---|---|---|

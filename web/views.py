@@ -3,8 +3,11 @@
 import secrets
 from typing import Any
 
+from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
@@ -17,6 +20,8 @@ from polls.errors import CATALOGUE, Refusal
 from polls.ids import JOIN_CODE_LENGTH
 from polls.models import Poll
 from web.errors import answer, only
+
+_counted = Signer(salt="polls.counted")
 
 
 @only("GET", "HEAD")
@@ -62,16 +67,31 @@ def _cast(request: HttpRequest, found: Poll, token: str) -> HttpResponse:
     body = {"choices": request.POST.getlist("choices")}
     voter = _voter(request, token, request.POST.get("key"))
     try:
-        voting.cast_vote(found.id, body, voter)
+        cast = voting.cast_vote(found.id, body, voter)
     except Refusal as refusal:
         # What may pass says what to do: the same form with the same key can be sent again.
         may_pass = CATALOGUE[refusal.code].retry_after is not None
-        problem = refusal.detail if may_pass else CATALOGUE[refusal.code].title
+        telling = may_pass or refusal.errors
+        problem = refusal.detail if telling else CATALOGUE[refusal.code].title
         context = _context(request, found, voter) | {"problem": problem}
         return render(request, "web/poll.html", context, status=refusal.status)
-    response = redirect("poll", join_code=found.join_code)
+    page = reverse("poll", kwargs={"join_code": found.join_code})
+    if found.identity == Identity.OPEN:
+        # Nobody can look such a vote up again, so the way back carries what it came to.
+        page += "?" + urlencode({"counted": _counted.sign(cast.receipt)})
+    response = redirect(page)
     response.status_code = 303
     return response
+
+
+def _receipt_of(request: HttpRequest, own: voting.StandingVote | None) -> str | None:
+    """Return the receipt of the voter's vote, as it stands or as they come from casting it."""
+    if own is not None:
+        return own.receipt
+    try:
+        return _counted.unsign(request.GET.get("counted", ""))
+    except BadSignature:
+        return None
 
 
 def _context(request: HttpRequest, found: Poll, voter: voting.Voter) -> dict[str, Any]:
@@ -96,6 +116,7 @@ def _context(request: HttpRequest, found: Poll, voter: voting.Voter) -> dict[str
         ],
         "count": count,
         "own": own,
+        "receipt": _receipt_of(request, own),
         "needs_account": found.identity == Identity.ACCOUNT and voter.user_id is None,
         # The key of this form: sent twice, it counts once.
         "key": voter.idempotency_key or request.POST.get("key") or secrets.token_urlsafe(24),

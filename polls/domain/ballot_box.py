@@ -153,9 +153,9 @@ class BallotBox:
 
     def _settle(self, batch: Sequence[_Waiting]) -> None:
         """Flush a batch and answer each of its votes, whatever happens."""
-        until = min(waiting.until for waiting in batch) - _MARGIN_SECONDS
+        first = min(waiting.until for waiting in batch)
         try:
-            with deadline.until(until):
+            with deadline.until(min(first - _MARGIN_SECONDS, deadline.now_plus())):
                 outcomes = self._flush_with_retries([waiting.cast for waiting in batch])
         except OutcomeUnknownError:
             logger.exception("The outcome of %d votes is unknown.", len(batch))

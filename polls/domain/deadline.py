@@ -5,6 +5,7 @@ is where that wait can be bounded: it gives up at the thread's deadline, and psy
 connection. Without a deadline (management commands) it waits as long as the server works.
 """
 
+import math
 import select
 import threading
 import time
@@ -48,13 +49,13 @@ def now_plus(seconds: float = REQUEST_SECONDS) -> float:
 
 
 def end() -> float:
-    """Return this thread's deadline; without one, that of a request which arrives now."""
-    return now_plus() if _deadline.at is None else _deadline.at
+    """Return this thread's deadline, infinity where it has none."""
+    return math.inf if _deadline.at is None else _deadline.at
 
 
 def remaining() -> float:
     """Return how many seconds this thread may still take; a request's whole time without one."""
-    return max(0.0, end() - time.monotonic())
+    return REQUEST_SECONDS if _deadline.at is None else max(0.0, _deadline.at - time.monotonic())
 
 
 def _wait(connection: extensions.connection) -> None:

@@ -173,9 +173,8 @@ def test_start_that_is_broken_off_leaves_a_next_one_that_is_the_first(
         while not list(data.glob("polls.sqlite3.new*")):
             assert terminal.process.poll() is None, terminal.text
             time.sleep(0.01)
-        terminal.press_ctrl_c()
+        terminal.kill()
         terminal.wait()
-        assert "Traceback" not in terminal.text
     assert not (data / "polls.sqlite3").exists()
     with Terminal(*command, cwd=ROOT, env=environment) as terminal:
         _wait_until_ready(terminal, environment)

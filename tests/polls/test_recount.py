@@ -1,6 +1,7 @@
 """The recount that audits the tallies, and certifying."""
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -43,6 +44,17 @@ def _plan(poll_id: uuid.UUID) -> str:
         return "\n".join(str(row[-1]) for row in cursor.fetchall())
 
 
+def _assert_reads_indexes_alone(poll_id: uuid.UUID, statistics: Callable[[], None]) -> None:
+    """Ask for the plan, a few times where another's snapshot keeps pages from being vacuumed."""
+    for _ in range(5):
+        statistics()
+        plan = _plan(poll_id)
+        if _reads_indexes_alone(plan):
+            return
+        time.sleep(1)
+    pytest.fail(plan)
+
+
 def _reads_indexes_alone(plan: str) -> bool:
     if connection.vendor == "sqlite":
         return (
@@ -62,14 +74,13 @@ def test_recount_of_200000_votes_reads_indexes_alone(
     large, small = new_papers(alice, 2)
     store_votes(large.poll_id, VOTES)
     store_votes(small.poll_id, VOTES // 10)
-    statistics()
+    _assert_reads_indexes_alone(small.poll_id, statistics)
     found = results.recount(large.poll_id)
     assert (found.equal, found.ballots, sum(found.recount.values())) == (True, VOTES, VOTES)
-    assert _reads_indexes_alone(plan := _plan(small.poll_id)), plan
     if connection.vendor == "postgresql":
         # Where one poll is most of a table, reading the table is as good: not left to choose.
         execute("SET enable_seqscan = off")
-    assert _reads_indexes_alone(plan := _plan(large.poll_id)), plan
+    _assert_reads_indexes_alone(large.poll_id, statistics)
     if connection.vendor == "postgresql":
         execute("RESET enable_seqscan")
 
@@ -80,8 +91,7 @@ def test_control_without_the_index_the_recount_reads_something_else(
     papers = new_papers(alice, 4)
     for paper in papers:
         store_votes(paper.poll_id, VOTES // 50)
-    statistics()
-    assert _reads_indexes_alone(_plan(papers[0].poll_id))
+    _assert_reads_indexes_alone(papers[0].poll_id, statistics)
     definition = (
         "SELECT indexdef FROM pg_indexes WHERE indexname = 'selection_count'"
         if connection.vendor == "postgresql"

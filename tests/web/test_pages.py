@@ -51,6 +51,17 @@ def test_form_casts_one_vote_and_the_page_shows_its_receipt(browser: Client, ali
     assert [o["votes"] for o in alice.get(poll["links"]["results"]).json()["options"]] == [0, 1]
 
 
+def test_vote_that_nobody_can_look_up_again_is_acknowledged(browser: Client, alice: Person) -> None:
+    poll = alice.make_poll(identity="open")
+    answer = vote(browser, poll, 1)
+    assert answer.status_code == 303
+    page = browser.get(answer["Location"]).content.decode()
+    assert re.search("You have voted. Receipt: <code>[0-9a-f]{32}</code>", page)
+    forged = f"{poll['links']['page']}?counted={'0' * 32}:{'x' * 43}"
+    assert "You have voted" not in browser.get(forged).content.decode()
+    assert "You have voted" not in browser.get(poll["links"]["page"]).content.decode()
+
+
 def test_form_sent_twice_counts_once(browser: Client, alice: Person) -> None:
     poll = alice.make_poll()
     key = form_of(browser.get(poll["links"]["page"]).content.decode())["key"]
@@ -71,7 +82,10 @@ def test_ballot_that_does_not_fit_is_told_on_the_page(browser: Client, alice: Pe
     poll = alice.make_poll(kind="multiple", max_selections=1)
     answer = vote(browser, poll, 0, 1)
     assert answer.status_code == 400
-    assert "The ballot does not fit this poll" in answer.content.decode()
+    assert "At most 1 may be chosen." in answer.content.decode()
+    again = vote(browser, poll)
+    assert (again.status_code, again.headers.get("Location")) == (400, None)
+    assert "At least 1 must be chosen." in again.content.decode()
 
 
 def test_hidden_results_stand_nowhere_on_the_page(browser: Client, alice: Person) -> None:

@@ -156,6 +156,8 @@ def _migrate() -> None:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
+    # Ctrl-C ends a start at once: there is nothing half-done, and Python may swallow its exception.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "polls_project.settings.base")
     _allow_own_names()
     try:
@@ -191,6 +193,7 @@ def _serve(listener: socket.socket, *, workers: int) -> None:
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - the same
 
     connections.close_all()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     listener.listen(BACKLOG)
     config = uvicorn.Config(
         "polls_project.asgi:application",
@@ -216,7 +219,4 @@ def _serve(listener: socket.socket, *, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:  # while it was starting
-        sys.exit(128 + signal.SIGINT)
+    main()

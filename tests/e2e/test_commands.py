@@ -164,8 +164,9 @@ def test_make_run_makes_a_broken_environment_anew(clone: Path, environment: dict
     assert pip.returncode == 0
 
 
+@pytest.mark.parametrize("end", [Terminal.press_ctrl_c, Terminal.kill])
 def test_start_that_is_broken_off_leaves_a_next_one_that_is_the_first(
-    environment: dict[str, str],
+    environment: dict[str, str], end: Callable[[Terminal], None]
 ) -> None:
     command = (sys.executable, "-m", "polls_project.serve")
     data = Path(environment["DATA_DIR"])
@@ -173,8 +174,9 @@ def test_start_that_is_broken_off_leaves_a_next_one_that_is_the_first(
         while not list(data.glob("polls.sqlite3.new*")):
             assert terminal.process.poll() is None, terminal.text
             time.sleep(0.01)
-        terminal.kill()
+        end(terminal)
         terminal.wait()
+        assert "Traceback" not in terminal.text
     assert not (data / "polls.sqlite3").exists()
     with Terminal(*command, cwd=ROOT, env=environment) as terminal:
         _wait_until_ready(terminal, environment)

@@ -1,4 +1,4 @@
-"""What can happen to a poll, and the one sink that hears of it.
+"""What can happen to a poll or to who may see it, and the one sink that hears of it.
 
 The domain publishes after commit; realtime plugs the sink in when it is ready. Without a sink
 (a management command, a migration) an event is dropped: dashboards compare themselves with the
@@ -21,9 +21,10 @@ class Event(StrEnum):
     CLOSED = "closed"
     EDITED = "edited"
     DELETED = "deleted"
+    REVOKED = "revoked"  # somebody's token no longer counts, for whatever poll
 
 
-Sink = Callable[[uuid.UUID, Event], None]
+Sink = Callable[[uuid.UUID | None, Event], None]
 _sinks: list[Sink] = []
 
 
@@ -32,8 +33,11 @@ def set_sink(sink: Sink) -> None:
     _sinks[:] = [sink]
 
 
-def publish(poll_id: uuid.UUID, event: Event) -> None:
-    """Tell the sink, after commit. A broken sink is logged and never reaches the voter."""
+def publish(poll_id: uuid.UUID | None, event: Event) -> None:
+    """Tell the sink, after commit; None is for no poll in particular.
+
+    A broken sink is logged and never reaches the voter.
+    """
     for sink in _sinks:
         try:
             sink(poll_id, event)

@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 PUBLISH_SECONDS = 0.2
 
 
+# The group of all processes: its message says that somebody's token is revoked.
+_REVOCATIONS = "revocations"
+_REVOKED = "revoked"
+
+
 def group_name(poll_id: uuid.UUID) -> str:
     """Return the group of the channel layer that carries a poll's updates."""
     return f"poll.{poll_id.hex}"
@@ -69,6 +74,18 @@ class Broadcaster:
             self._dirty.add(poll_id)
         if first:
             self._loop.call_soon_threadsafe(self._marked.set)
+
+    def revoke(self) -> None:
+        """Let every process ask anew who may see what. Quick, and safe from any thread."""
+        self._loop.call_soon_threadsafe(self._hub.revoked.set)
+        asyncio.run_coroutine_threadsafe(self._tell_of_revocation(), self._loop)
+
+    async def _tell_of_revocation(self) -> None:
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await self._layer.group_send(_REVOCATIONS, {"type": _REVOKED})
+        except Exception as error:  # noqa: BLE001 - the others ask anew each minute
+            logger.warning("A revocation was not passed on: %r", error)
 
     async def run(self) -> None:
         """Read and tell of dirty polls, at most once a tick."""
@@ -128,7 +145,10 @@ class Membership:
         while True:
             try:
                 message = await self._layer.receive(self._channel)
-                self._hub.deliver(Update.from_message(message))
+                if message["type"] == _REVOKED:
+                    self._hub.revoked.set()
+                else:
+                    self._hub.deliver(Update.from_message(message))
             except Exception as error:  # noqa: BLE001 - comparing goes on without it
                 health.failed(error)
                 await asyncio.sleep(1)
@@ -138,10 +158,15 @@ class Membership:
     async def follow(self) -> None:
         """Keep the subscriptions to what is watched, without anybody waiting for it."""
         health = _Health("takes subscriptions")
+        hears_revocations = False
+        self._hub.changed.set()
         while True:
             await self._hub.changed.wait()
             self._hub.changed.clear()
             try:
+                if not hears_revocations:
+                    await self._layer.group_add(_REVOCATIONS, self._channel)
+                    hears_revocations = True
                 for poll_id in self._hub.watched.keys() - self._joined:
                     await self._layer.group_add(group_name(poll_id), self._channel)
                     self._joined.add(poll_id)

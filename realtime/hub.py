@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 5.0
 REAUTHORISE_SECONDS = 60.0
+_REVOKED_SECONDS = 1.0
 _VOTERS_SECONDS = 1.0  # how often waiting viewers of an `after_vote` poll are looked up
 
 
@@ -66,6 +67,7 @@ class Hub:
     def __init__(self) -> None:
         self.watched: dict[uuid.UUID, Watched] = {}
         self.changed = asyncio.Event()  # the set of watched polls has changed
+        self.revoked = asyncio.Event()  # who may see what has changed, for whatever poll
         self._tick = settings.TICK_MS / 1000
 
     def join(self, poll_id: uuid.UUID, subscriber: Subscriber) -> None:
@@ -239,8 +241,18 @@ class Hub:
     async def reauthorise_all(self) -> None:
         """Ask anew who may see what, for sessions and tokens that have ended meanwhile."""
         for watched in list(self.watched.values()):
+            if watched.asking is not None:  # by what stood in the database before
+                await asyncio.wait([watched.asking])
             if watched.asking is None:
                 self._ask(watched, watched.subscribers)
+
+    async def reauthorise_revoked(self) -> None:
+        """Do so whenever somebody's token is revoked, once a second at most."""
+        while True:
+            await self.revoked.wait()
+            self.revoked.clear()
+            await self.reauthorise_all()
+            await asyncio.sleep(_REVOKED_SECONDS)
 
 
 def _tell(subscriber: Subscriber, update: Update, *, may: bool, news: bool, replace: bool) -> None:

@@ -40,6 +40,7 @@ class Runtime:
             self._broadcaster.publish(),
             membership.receive(),
             membership.follow(),
+            self.hub.reauthorise_revoked(),
             _repeat(RECONCILE_SECONDS, self.hub.reconcile),
             _repeat(REAUTHORISE_SECONDS, self.hub.reauthorise_all),
         ):
@@ -62,10 +63,14 @@ class Runtime:
         self._broadcaster = self._sweep = None
         self._tasks.clear()
 
-    def hear(self, poll_id: uuid.UUID, event: Event) -> None:
+    def hear(self, poll_id: uuid.UUID | None, event: Event) -> None:
         """Take an event of the domain, from any thread (the sink of polls.events)."""
-        if self._broadcaster is not None:
-            self._broadcaster.mark(poll_id)
+        if self._broadcaster is None:
+            return
+        if poll_id is None:
+            self._broadcaster.revoke()
+            return
+        self._broadcaster.mark(poll_id)
         if event is Event.CLOSED and self._sweep is not None:
             self._sweep.wake()
 

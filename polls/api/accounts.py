@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import ApiToken, User
+from polls import events
 from polls.api import examples, serializers
 from polls.api.authentication import registration_is_open, signed_in
 from polls.api.base import View, created, no_content
@@ -138,4 +139,5 @@ class TokenView(View):
         deleted, _ = ApiToken.objects.filter(user=user, id=token_id).delete()
         if not deleted:
             raise Refusal(Code.NOT_FOUND)
+        events.publish(None, events.Event.REVOKED)
         return no_content()

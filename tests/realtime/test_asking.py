@@ -13,6 +13,7 @@ from polls.models import Poll
 from realtime import consumers
 from realtime.admission import Asker
 from realtime.frames import Update
+from realtime.hub import REAUTHORISE_SECONDS
 from realtime.runtime import runtime
 from tests.cast import Person, signed_in, voter
 from tests.realtime.client import snapshot_of
@@ -237,6 +238,24 @@ def test_session_that_has_ended_shows_nothing_more_by_cookie_or_ticket(
     late = InnerSocket(inside, live_path(poll))
     late.say({"type": "auth", "ticket": second})
     assert late.until_over() == 4401
+
+
+def test_token_that_its_owner_revokes_ends_its_sockets_at_once(
+    inside: Inside, alice: Person
+) -> None:
+    polls = [alice.make_poll(results_visibility="owner") for _ in range(2)]
+    other = Person(alice.user)
+    sockets = []
+    for poll, person in zip([*polls, polls[0]], [alice, alice, other], strict=True):
+        ticket = person.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+        sockets.append(InnerSocket(inside, live_path(poll)))
+        sockets[-1].say({"type": "auth", "ticket": ticket})
+        assert sockets[-1].until(1)[0]["type"] == "snapshot"
+    began = time.monotonic()
+    assert other.delete(f"/api/v1/auth/tokens/{alice.row.id}/").status_code == 204
+    assert [socket.until_over() for socket in sockets[:2]] == [4403, 4403]
+    assert time.monotonic() - began < REAUTHORISE_SECONDS / 2
+    assert sockets[2].code is None
 
 
 def test_token_that_is_revoked_ends_the_sockets_of_a_draft(inside: Inside, alice: Person) -> None:

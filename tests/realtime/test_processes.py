@@ -93,6 +93,18 @@ def test_vote_in_one_process_is_shown_by_both(pair: Pair) -> None:
             assert time.monotonic() - began < 2 * AT_ONCE
 
 
+def test_token_that_is_revoked_in_one_process_ends_its_sockets_in_the_other(pair: Pair) -> None:
+    owner = pair.one.sign_up()
+    poll = owner.make_poll(results_visibility="owner")
+    (token,) = owner.get("/api/v1/auth/tokens/").json()
+    with dashboard(pair.two, poll, ticket=ticket_for(owner, poll)) as there:
+        assert there.frame()["type"] == "snapshot"
+        began = time.monotonic()
+        owner.call("DELETE", f"/api/v1/auth/tokens/{token['id']}/")
+        assert there.end()[1] == 4403
+        assert time.monotonic() - began < 2 * AT_ONCE
+
+
 def test_polls_of_every_shard_are_heard_in_the_other_process(pair: Pair) -> None:
     polls = [pair.owner.make_poll(identity="open") for _ in range(8)]
     with ExitStack() as opened:

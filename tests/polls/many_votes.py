@@ -57,5 +57,11 @@ def store_votes(poll_id: uuid.UUID, count: int) -> None:
 
 
 def gather_statistics() -> None:
-    """Do what autovacuum does by itself; an index alone can answer only vacuumed pages."""
-    execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+    """Do what autovacuum does by itself; an index alone can answer only vacuumed pages.
+
+    What the deleted rows of other tests have left in the indexes goes first.
+    """
+    if connection.vendor == "postgresql":
+        execute("REINDEX TABLE polls_ballot; REINDEX TABLE polls_selection; VACUUM ANALYZE")
+    else:
+        execute("ANALYZE")

@@ -228,6 +228,10 @@ def _poll_ids(texts: list[str]) -> list[uuid.UUID]:
         detail = f"A ticket is for 1 to {tickets.MAX_POLLS} polls."
         raise Refusal(Code.MALFORMED, errors=[FieldError("polls", "count", detail)])
     try:
-        return [uuid.UUID(text) for text in texts]
+        found = [uuid.UUID(text) for text in texts]
     except ValueError:
         raise Refusal(Code.NOT_FOUND) from None
+    # Python reads more than the one form that ids have: braces, urn:uuid:, no hyphens.
+    if [str(poll_id) for poll_id in found] != [text.lower() for text in texts]:
+        raise Refusal(Code.NOT_FOUND)
+    return found

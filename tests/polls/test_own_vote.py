@@ -315,6 +315,7 @@ def test_ticket_is_issued_to_accounts_and_voters_for_a_minute(alice: Person) -> 
         ({"Authorization": "Bearer x"}, ["{poll}"], 401, "authentication_required"),
         ({"X-Voter-Token": "{token}"}, ["{poll}", "{draft}"], 404, "not_found"),
         ({"X-Voter-Token": "{token}"}, ["{poll}", "{token}"], 404, "not_found"),
+        ({"X-Voter-Token": "{token}"}, ["urn:uuid:{poll}"], 404, "not_found"),
         ({"X-Voter-Token": "{token}"}, [], 400, "malformed"),
         ({"X-Voter-Token": "{token}"}, ["{poll}"] * 101, 400, "malformed"),
     ],

@@ -133,13 +133,13 @@ def _migrate() -> None:
     from django.core.management import call_command  # noqa: PLC0415 - the same
     from django.db import Error, connection  # noqa: PLC0415 - the same
 
-    from polls.domain.database import ADVISORY_CLASS  # noqa: PLC0415 - the same
+    from polls.domain.database import ADVISORY_CLASS, MIGRATING  # noqa: PLC0415 - the same
 
     try:
         if connection.vendor == "postgresql":
             # Services that start side by side migrate one after the other.
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_lock(%s, %s)", [ADVISORY_CLASS, -1])
+                cursor.execute("SELECT pg_advisory_lock(%s, %s)", [ADVISORY_CLASS, MIGRATING])
         call_command("migrate", verbosity=0, interactive=False)
     except Error as error:
         database = settings.DATABASES["default"]

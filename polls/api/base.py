@@ -48,9 +48,9 @@ class View(APIView):
             response.headers["Vary"] = _VARY
         return response
 
-    def read(self, request: Request, shape: type[S], *, partial: bool = False) -> S:
+    def read(self, request: Request, shape: type[S]) -> S:
         """Return the validated body, or raise naming every field at fault."""
-        serializer = shape(data=self.body(request), partial=partial)
+        serializer = shape(data=self.body(request))
         serializer.is_valid(raise_exception=True)
         return serializer
 

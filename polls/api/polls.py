@@ -1,6 +1,7 @@
 """Polls: making, reading, changing, opening and closing them."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -173,6 +174,17 @@ class PollView(View):
         return no_content()
 
 
+def _moved(
+    view: View, request: Request, poll_id: uuid.UUID, move: Callable[[uuid.UUID], None]
+) -> Response:
+    """Move an owner's poll on and return it as it then reads."""
+    viewer = viewer_of(request)
+    poll = access_poll_for_owner(poll_id, viewer)
+    view.no_body(request)
+    move(poll.id)
+    return Response(poll_body(access_poll(poll_id, viewer), viewer))
+
+
 class OpenView(View):
     """Opening."""
 
@@ -185,11 +197,7 @@ class OpenView(View):
     )
     def post(self, request: Request, poll_id: uuid.UUID) -> Response:
         """Open a poll; an open one stays open, a closed one is never reopened."""
-        viewer = viewer_of(request)
-        poll = access_poll_for_owner(poll_id, viewer)
-        self.no_body(request)
-        lifecycle.open_poll(poll.id)
-        return Response(poll_body(access_poll(poll_id, viewer), viewer))
+        return _moved(self, request, poll_id, lifecycle.open_poll)
 
 
 class CloseView(View):
@@ -204,11 +212,7 @@ class CloseView(View):
     )
     def post(self, request: Request, poll_id: uuid.UUID) -> Response:
         """Close a poll; the count at that moment is the count for ever."""
-        viewer = viewer_of(request)
-        poll = access_poll_for_owner(poll_id, viewer)
-        self.no_body(request)
-        lifecycle.close_poll(poll.id)
-        return Response(poll_body(access_poll(poll_id, viewer), viewer))
+        return _moved(self, request, poll_id, lifecycle.close_poll)
 
 
 class CodesView(View):

@@ -32,6 +32,13 @@ def clock() -> datetime:
 # that a flush of hundreds of polls does not fill the server's lock table.
 _TURNSTILES = 32
 ADVISORY_CLASS = 1886350444  # the first of the two numbers of our advisory locks: "poll"
+# The second number where it is not a turnstile's.
+MIGRATING, PURGING = -1, -2
+
+
+def as_stored(poll_id: uuid.UUID) -> uuid.UUID | str:
+    """Return a poll's id as this database holds it, for statements past Django's fields."""
+    return poll_id.hex if connection.vendor == "sqlite" else poll_id
 
 
 def turnstiles(polls: Iterable[uuid.UUID]) -> list[int]:

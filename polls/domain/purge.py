@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
-from polls.domain.database import ADVISORY_CLASS, clock
+from polls.domain.database import ADVISORY_CLASS, PURGING, as_stored, clock
 from polls.models import (
     Ballot,
     LiveTicket,
@@ -20,7 +20,6 @@ from polls.models import (
 _AFTER = timedelta(minutes=1)  # for whoever still reads the poll
 _CHUNK = 5_000  # rows that go in one transaction
 _CHUNKS = 5  # in one round: polls that are due wait no longer than that takes
-_PURGING = -2  # the second number of the advisory lock; serve.py's migrating has -1
 
 # What makes out a row within its poll.
 _BULKY = (
@@ -39,14 +38,13 @@ def purge_deleted_polls() -> None:
     left = _CHUNKS
     for poll in Poll.objects.filter(deleted_at__lt=clock() - _AFTER).order_by("deleted_at")[:5]:
         for model, key in _BULKY:
-            deleted: int | None = _CHUNK
-            while deleted == _CHUNK:
+            table = model._meta.db_table  # noqa: SLF001 - public in Django
+            while (deleted := _delete_chunk(table, key, poll.id)) == _CHUNK:
+                left -= 1
                 if left == 0:
                     return
-                deleted = _delete_chunk(model._meta.db_table, key, poll.id)  # noqa: SLF001 - public in Django
-                if deleted is None:
-                    return
-                left -= deleted == _CHUNK
+            if deleted is None:
+                return
         with transaction.atomic():
             Tally.objects.filter(poll_id=poll.id).delete()
             Option.objects.filter(poll_id=poll.id).delete()
@@ -60,10 +58,10 @@ def _delete_chunk(table: str, key: str, poll_id: uuid.UUID) -> int | None:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [ADVISORY_CLASS, _PURGING])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [ADVISORY_CLASS, PURGING])
             if cursor.fetchone() == (False,):
                 return None
-        poll_key = poll_id.hex if connection.vendor == "sqlite" else poll_id
+        poll_key = as_stored(poll_id)
         cursor.execute(
             f"DELETE FROM {table} WHERE poll_id = %s AND ({key}) IN "  # noqa: S608 - our own names
             f"(SELECT {key} FROM {table} WHERE poll_id = %s ORDER BY {key} LIMIT {_CHUNK})",

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from polls.domain.database import as_stored
 from polls.enums import Status
 from polls.models import Poll, Tally, status_as_read
 from polls.text import rfc3339
@@ -157,7 +158,7 @@ WHERE o.poll_id = %s
 
 def recount(poll_id: uuid.UUID) -> Recount:
     """Count a poll's selections from the index alone and set them beside its tallies."""
-    key = poll_id.hex if connection.vendor == "sqlite" else poll_id
+    key = as_stored(poll_id)
     with connection.cursor() as cursor:
         cursor.execute(_RECOUNT, [key, key, key])
         rows = cursor.fetchall()

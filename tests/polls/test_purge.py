@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from polls.domain import lifecycle, purge
 from polls.domain.ballot_paper import BallotPaper
-from polls.domain.database import ADVISORY_CLASS, clock
+from polls.domain.database import ADVISORY_CLASS, PURGING, clock
 from polls.models import (
     Ballot,
     Option,
@@ -102,9 +102,7 @@ def test_purge_is_one_process_at_a_time(alice: Person) -> None:
     _delete_long_ago(paper)
     before = _rows_of(paper)
     with closing(psycopg2.connect(**connection.get_connection_params())) as other:
-        other.cursor().execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)", [ADVISORY_CLASS, purge._PURGING]
-        )
+        other.cursor().execute("SELECT pg_advisory_xact_lock(%s, %s)", [ADVISORY_CLASS, PURGING])
         purge.purge_deleted_polls()
         assert _rows_of(paper) == before
     purge.purge_deleted_polls()

@@ -18,8 +18,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from polls import events
 from polls.domain import deadline
 from polls.domain.database import Failure, failure_of
-from polls.domain.flush import Cast, Counted, Outcome, flush
-from polls.domain.statements import statements
+from polls.domain.flush import Counted, Outcome, flush
+from polls.domain.statements import Cast, statements
 from polls.errors import Code, Refusal
 
 logger = logging.getLogger(__name__)

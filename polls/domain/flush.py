@@ -3,42 +3,10 @@
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from polls.domain.statements import NewBallot, Statements, Taken, VoterId, Window
+from polls.domain.statements import Cast, Statements, Taken, Tallied, VoterId, Window
 from polls.errors import Code
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """A checked vote on its way to the database."""
-
-    poll_id: uuid.UUID
-    revision: int
-    voter_key: bytes
-    ballot_id: uuid.UUID
-    key_hash: bytes | None
-    ballot_hash: bytes
-    receipt: bytes
-    options: Sequence[uuid.UUID]
-
-    @property
-    def voter(self) -> VoterId:
-        """The primary key of the participation."""
-        return self.poll_id, self.voter_key
-
-    def new_ballot(self) -> NewBallot:
-        """Return the rows of this vote."""
-        return NewBallot(
-            poll_id=self.poll_id,
-            voter_key=self.voter_key,
-            ballot_id=self.ballot_id,
-            key_hash=self.key_hash,
-            # Without a key there is no retry to tell from a second vote.
-            ballot_hash=None if self.key_hash is None else self.ballot_hash,
-            receipt=self.receipt,
-            options=self.options,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +15,7 @@ class Counted:
 
     receipt: bytes
     seq: int
+    tallied: Tallied = field(compare=False, repr=False)  # that version
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +52,9 @@ def flush(statements: Statements, casts: Sequence[Cast]) -> list[Outcome]:
         if window is not None and outcomes[place] is None and window.state == "open":
             first.setdefault(cast.voter, place)
 
-    candidates = [casts[first[voter]].new_ballot() for voter in sorted(first)]
+    # The order of the keys, by what is quick to compare.
+    order = sorted(first, key=lambda voter: (voter[0].int, voter[1]))
+    candidates = [casts[first[voter]] for voter in order]
     won = statements.participations(candidates) if candidates else set()
     counted = [ballot for ballot in candidates if ballot.ballot_id in won]
 
@@ -109,14 +80,15 @@ def flush(statements: Statements, casts: Sequence[Cast]) -> list[Outcome]:
 
     if counted:
         statements.ballots(counted)
-        seqs = statements.count(
+        tallied = statements.count(
             Counter(ballot.poll_id for ballot in counted),
             _marks(counted),
             {poll: window.second for poll, window in windows.items()},
         )
         for ballot in counted:
             place = first[ballot.poll_id, ballot.voter_key]
-            outcomes[place] = Counted(ballot.receipt, seqs[ballot.poll_id])
+            count = tallied[ballot.poll_id]
+            outcomes[place] = Counted(ballot.receipt, count.seq, count)
     assert None not in outcomes  # noqa: S101 - each vote was decided
     return [outcome for outcome in outcomes if outcome is not None]
 
@@ -141,7 +113,7 @@ def _outcome_of_loser(cast: Cast, taken: Taken | None, state: str) -> Outcome:
     return Code.ALREADY_VOTED
 
 
-def _marks(ballots: Sequence[NewBallot]) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
+def _marks(ballots: Sequence[Cast]) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
     """Return how many ballots mark each option, in key order."""
     marks = Counter((ballot.poll_id, option) for ballot in ballots for option in ballot.options)
     return dict(sorted(marks.items()))

@@ -8,8 +8,9 @@ winner's row in the statement that lost.
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from django.db import IntegrityError, connection
 
@@ -38,17 +39,33 @@ class Taken:
     receipt: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class NewBallot:
-    """The rows of one vote."""
+@dataclass(slots=True)
+class Cast:
+    """A checked vote on its way to the database: its rows, and the revision it was checked by."""
 
     poll_id: uuid.UUID
-    voter_key: bytes
+    revision: int
+    voter_key: bytes  # 32 bytes
     ballot_id: uuid.UUID
+    # SHA-256 each; without a key there is no retry to tell from a second vote, and both are None.
     key_hash: bytes | None
     ballot_hash: bytes | None
-    receipt: bytes
+    receipt: bytes  # 16 bytes
     options: Sequence[uuid.UUID]
+
+    @property
+    def voter(self) -> VoterId:
+        """The primary key of the participation."""
+        return self.poll_id, self.voter_key
+
+
+@dataclass(slots=True)
+class Tallied:
+    """What a poll's kept counts are once a flush has moved them."""
+
+    seq: int
+    ballots: int
+    votes: dict[uuid.UUID, int] = field(default_factory=dict)  # by option
 
 
 class Statements(Protocol):
@@ -60,19 +77,19 @@ class Statements(Protocol):
     def windows(self, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
         """Return where each poll stands; a poll that does not exist is left out."""
 
-    def participations(self, ballots: Sequence[NewBallot]) -> set[uuid.UUID]:
+    def participations(self, ballots: Sequence[Cast]) -> set[uuid.UUID]:
         """Insert participations and return the ballot ids of those that got in."""
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Return what is known of voters who took part before."""
 
-    def ballots(self, ballots: Sequence[NewBallot]) -> None:
+    def ballots(self, ballots: Sequence[Cast]) -> None:
         """Insert ballots and their selections."""
 
     def count(
         self, ballots: Mapping[uuid.UUID, int], marks: Marks, seconds: Mapping[uuid.UUID, Any]
-    ) -> dict[uuid.UUID, int]:
-        """Move tallies and buckets, raise each poll's seq by one, and return it."""
+    ) -> dict[uuid.UUID, Tallied]:
+        """Move tallies and buckets, raise each poll's seq by one, and return where they stand."""
 
 
 def _window_query(polls: str) -> str:
@@ -94,113 +111,154 @@ FROM polls_poll WHERE {polls}
 """  # noqa: S608 - our own words
 
 
+# Prepared once a connection, so that none is parsed and planned anew with each flush.
+_PREPARED = f"""
+DEALLOCATE ALL;
+PREPARE polls_turnstiles (int[]) AS
+    SELECT pg_advisory_xact_lock_shared({ADVISORY_CLASS}, t) FROM unnest($1) AS t;
+PREPARE polls_share (uuid[]) AS
+    SELECT 1 FROM polls_poll WHERE id = ANY($1) ORDER BY id FOR SHARE;
+PREPARE polls_participate (uuid[], bytea[], uuid[], bytea[], bytea[]) AS
+    INSERT INTO polls_participation
+        (poll_id, voter_key, ballot_id, first_key_hash, first_ballot_hash)
+    SELECT * FROM unnest($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING ballot_id;
+PREPARE polls_taken (uuid[], bytea[]) AS
+    SELECT p.poll_id, p.voter_key, p.first_key_hash, p.first_ballot_hash, b.receipt
+    FROM unnest($1, $2) AS t (poll_id, voter_key)
+    JOIN polls_participation p USING (poll_id, voter_key)
+    LEFT JOIN polls_ballot b ON b.poll_id = p.poll_id AND b.id = p.ballot_id;
+PREPARE polls_ballots (uuid[], uuid[], bytea[]) AS
+    INSERT INTO polls_ballot (poll_id, id, receipt) SELECT * FROM unnest($1, $2, $3);
+PREPARE polls_selections (uuid[], uuid[], uuid[]) AS
+    INSERT INTO polls_selection (poll_id, ballot_id, option_id) SELECT * FROM unnest($1, $2, $3);
+PREPARE polls_lock_tallies (uuid[]) AS
+    SELECT 1 FROM polls_polltally WHERE poll_id = ANY($1) ORDER BY poll_id FOR UPDATE;
+PREPARE polls_raise (uuid[], int[]) AS
+    UPDATE polls_polltally t SET seq = t.seq + 1, ballots = t.ballots + d.n
+    FROM unnest($1, $2) AS d (poll_id, n) WHERE t.poll_id = d.poll_id;
+PREPARE polls_tally (uuid[], uuid[], int[]) AS
+    UPDATE polls_tally t SET votes = t.votes + d.n
+    FROM unnest($1, $2, $3) AS d (poll_id, option_id, n)
+    WHERE t.poll_id = d.poll_id AND t.option_id = d.option_id;
+PREPARE polls_bucket (uuid[], uuid[], int[], timestamptz[]) AS
+    INSERT INTO polls_tallybucket (poll_id, option_id, votes, at)
+    SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT (poll_id, at, option_id)
+    DO UPDATE SET votes = polls_tallybucket.votes + EXCLUDED.votes;
+PREPARE polls_tallied (uuid[]) AS
+    SELECT p.poll_id, p.seq, p.ballots, t.option_id, t.votes
+    FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE p.poll_id = ANY($1)
+"""  # noqa: S608 - our own number
+_prepared_on: WeakSet[Any] = WeakSet()  # psycopg2's connections
+
+
+def _uuids(values: Iterable[uuid.UUID]) -> str:
+    """Return PostgreSQL's text of a uuid[]; psycopg2 would write each value by itself."""
+    return f"{{{','.join([value.hex for value in values])}}}"
+
+
+def _bytes(values: Iterable[bytes | None]) -> str:
+    """Return PostgreSQL's text of a bytea[]."""
+    texts = ["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values]
+    return f"{{{','.join(texts)}}}"
+
+
+def _numbers(values: Iterable[int]) -> str:
+    """Return PostgreSQL's text of an int[]."""
+    return f"{{{','.join(map(str, values))}}}"
+
+
 class Postgres:
-    """PostgreSQL: each column of the batch is one array, unnested."""
+    """PostgreSQL: each column of the batch is one array, unnested.
+
+    A statement whose rows nobody asks for travels with the next one: they run one after the
+    other all the same, each with a snapshot of its own.
+    """
 
     def __init__(self, cursor: Any) -> None:  # noqa: ANN401 - Django's cursor wrapper
         self._cursor = cursor
+        self._waiting: list[tuple[str, tuple[object, ...]]] = []
+        if connection.connection not in _prepared_on:
+            cursor.execute(_PREPARED)
+            _prepared_on.add(connection.connection)
 
-    def _rows(self, sql: str, *arrays: Iterable[object]) -> list[tuple[Any, ...]]:
-        self._cursor.execute(sql, [list(array) for array in arrays])
+    def _later(self, name: str, *columns: object) -> None:
+        """Run a prepared statement before the next one whose rows are asked for."""
+        self._waiting.append((f"EXECUTE {name}({', '.join(['%s'] * len(columns))})", columns))
+
+    def _rows(self, name: str, *columns: object) -> list[tuple[Any, ...]]:
+        """Run what waits and then this prepared statement, and return the rows of this one."""
+        self._later(name, *columns)
+        return self._run()
+
+    def _run(self) -> list[tuple[Any, ...]]:
+        waiting, self._waiting = self._waiting, []
+        sql = "; ".join([sql for sql, _ in waiting])
+        self._cursor.execute(sql, [column for _, columns in waiting for column in columns])
         return self._cursor.fetchall()  # type: ignore[no-any-return]
 
     def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
         """Pass the turnstiles, then share the row locks, both in order."""
-        self._rows(
-            f"SELECT pg_advisory_xact_lock_shared({ADVISORY_CLASS}, t) "  # noqa: S608 - our number
-            "FROM unnest(%s::int[]) AS t",
-            turnstiles(polls),
-        )
-        self._rows(
-            "SELECT 1 FROM polls_poll WHERE id = ANY(%s::uuid[]) ORDER BY id FOR SHARE", polls
-        )
+        self._later("polls_turnstiles", _numbers(turnstiles(polls)))
+        self._later("polls_share", _uuids(polls))
 
     def windows(self, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
         """Read status, revision and clock under the lock, in a statement of its own."""
-        rows = self._rows(_window_query("id = ANY(%s::uuid[])"), polls)
-        return {row[0]: Window(row[1], row[3], row[2]) for row in rows}
+        self._waiting.append((_window_query("id = ANY(%s::uuid[])"), (_uuids(polls),)))
+        return {row[0]: Window(row[1], row[3], row[2]) for row in self._run()}
 
-    def participations(self, ballots: Sequence[NewBallot]) -> set[uuid.UUID]:
+    def participations(self, ballots: Sequence[Cast]) -> set[uuid.UUID]:
         """Let the primary key decide who gets in."""
         rows = self._rows(
-            "INSERT INTO polls_participation "
-            "(poll_id, voter_key, ballot_id, first_key_hash, first_ballot_hash) "
-            "SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::uuid[], %s::bytea[], %s::bytea[]) "
-            "ON CONFLICT DO NOTHING RETURNING ballot_id",
-            [b.poll_id for b in ballots],
-            [b.voter_key for b in ballots],
-            [b.ballot_id for b in ballots],
-            [b.key_hash for b in ballots],
-            [b.ballot_hash for b in ballots],
+            "polls_participate",
+            _uuids([b.poll_id for b in ballots]),
+            _bytes([b.voter_key for b in ballots]),
+            _uuids([b.ballot_id for b in ballots]),
+            _bytes([b.key_hash for b in ballots]),
+            _bytes([b.ballot_hash for b in ballots]),
         )
         return {row[0] for row in rows}
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Look the losers up."""
         rows = self._rows(
-            "SELECT p.poll_id, p.voter_key, p.first_key_hash, p.first_ballot_hash, b.receipt "
-            "FROM unnest(%s::uuid[], %s::bytea[]) AS t (poll_id, voter_key) "
-            "JOIN polls_participation p USING (poll_id, voter_key) "
-            "LEFT JOIN polls_ballot b ON b.poll_id = p.poll_id AND b.id = p.ballot_id",
-            [poll for poll, _ in voters],
-            [voter for _, voter in voters],
+            "polls_taken",
+            _uuids([poll for poll, _ in voters]),
+            _bytes([voter for _, voter in voters]),
         )
         return {(row[0], bytes(row[1])): _taken(row[2:]) for row in rows}
 
-    def ballots(self, ballots: Sequence[NewBallot]) -> None:
+    def ballots(self, ballots: Sequence[Cast]) -> None:
         """Insert ballots, then what they mark."""
-        self._cursor.execute(
-            "INSERT INTO polls_ballot (poll_id, id, receipt) "
-            "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[])",
-            [
-                [b.poll_id for b in ballots],
-                [b.ballot_id for b in ballots],
-                [b.receipt for b in ballots],
-            ],
+        self._later(
+            "polls_ballots",
+            _uuids([b.poll_id for b in ballots]),
+            _uuids([b.ballot_id for b in ballots]),
+            _bytes([b.receipt for b in ballots]),
         )
         marks = [(b.poll_id, b.ballot_id, option) for b in ballots for option in b.options]
-        self._cursor.execute(
-            "INSERT INTO polls_selection (poll_id, ballot_id, option_id) "
-            "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[])",
-            [[mark[column] for mark in marks] for column in range(3)],
+        self._later(
+            "polls_selections", *(_uuids([mark[column] for mark in marks]) for column in range(3))
         )
 
     def count(
         self, ballots: Mapping[uuid.UUID, int], marks: Marks, seconds: Mapping[uuid.UUID, Any]
-    ) -> dict[uuid.UUID, int]:
+    ) -> dict[uuid.UUID, Tallied]:
         """Lock the PollTally rows in key order first: an UPDATE that joins takes any order.
 
         Whoever holds a poll's row there has its Tally and TallyBucket rows to itself.
         """
         polls = sorted(ballots)
-        self._rows(
-            "SELECT 1 FROM polls_polltally WHERE poll_id = ANY(%s::uuid[]) "
-            "ORDER BY poll_id FOR UPDATE",
-            polls,
+        self._later("polls_lock_tallies", _uuids(polls))
+        self._later("polls_raise", _uuids(polls), _numbers([ballots[poll] for poll in polls]))
+        marked = (
+            _uuids([poll for poll, _ in marks]),
+            _uuids([option for _, option in marks]),
+            _numbers(marks.values()),
         )
-        seqs = self._rows(
-            "UPDATE polls_polltally t SET seq = t.seq + 1, ballots = t.ballots + d.n "
-            "FROM unnest(%s::uuid[], %s::int[]) AS d (poll_id, n) WHERE t.poll_id = d.poll_id "
-            "RETURNING t.poll_id, t.seq",
-            polls,
-            [ballots[poll] for poll in polls],
-        )
-        columns = [[poll for poll, _ in marks], [option for _, option in marks], marks.values()]
-        self._cursor.execute(
-            "UPDATE polls_tally t SET votes = t.votes + d.n "
-            "FROM unnest(%s::uuid[], %s::uuid[], %s::int[]) AS d (poll_id, option_id, n) "
-            "WHERE t.poll_id = d.poll_id AND t.option_id = d.option_id",
-            [list(column) for column in columns],
-        )
-        _check_moved(len(seqs), len(polls), self._cursor.rowcount, len(marks))
-        self._cursor.execute(
-            "INSERT INTO polls_tallybucket (poll_id, option_id, votes, at) "
-            "SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::timestamptz[]) "
-            "ON CONFLICT (poll_id, at, option_id) "
-            "DO UPDATE SET votes = polls_tallybucket.votes + EXCLUDED.votes",
-            [*(list(column) for column in columns), [seconds[poll] for poll, _ in marks]],
-        )
-        return dict(seqs)
+        self._later("polls_tally", *marked)
+        at = ",".join([f'"{seconds[poll]}"' for poll, _ in marks])
+        self._later("polls_bucket", *marked, f"{{{at}}}")
+        return _tallied(self._rows("polls_tallied", _uuids(polls)), ballots, marks)
 
 
 class Sqlite:
@@ -219,9 +277,9 @@ class Sqlite:
         for row in rows:
             yield from execute(sql, row)
 
-    def _run(self, sql: str, rows: Iterable[Sequence[object]]) -> int:
-        """Run the statement once a row and return how many rows it changed in all."""
-        return int(self._cursor.connection.executemany(sql, rows).rowcount)
+    def _run(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run the statement once a row."""
+        self._cursor.connection.executemany(sql, rows)
 
     def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
         """Do nothing: the transaction holds the only write lock since its first statement."""
@@ -232,7 +290,7 @@ class Sqlite:
         rows = self._each(query, ([poll.hex] for poll in polls))
         return {uuid.UUID(row[0]): Window(row[1], row[3], row[2]) for row in rows}
 
-    def participations(self, ballots: Sequence[NewBallot]) -> set[uuid.UUID]:
+    def participations(self, ballots: Sequence[Cast]) -> set[uuid.UUID]:
         """Let the primary key decide who gets in."""
         rows = self._each(
             "INSERT INTO polls_participation "
@@ -256,7 +314,7 @@ class Sqlite:
         )
         return {(uuid.UUID(row[0]), row[1]): _taken(row[2:]) for row in rows}
 
-    def ballots(self, ballots: Sequence[NewBallot]) -> None:
+    def ballots(self, ballots: Sequence[Cast]) -> None:
         """Insert ballots, then what they mark."""
         self._run(
             "INSERT INTO polls_ballot (poll_id, id, receipt) VALUES (?, ?, ?)",
@@ -269,31 +327,43 @@ class Sqlite:
 
     def count(
         self, ballots: Mapping[uuid.UUID, int], marks: Marks, seconds: Mapping[uuid.UUID, Any]
-    ) -> dict[uuid.UUID, int]:
+    ) -> dict[uuid.UUID, Tallied]:
         """Move the counters; the order does not matter where one writer is alone."""
-        seqs = self._each(
-            "UPDATE polls_polltally SET seq = seq + 1, ballots = ballots + ? WHERE poll_id = ? "
-            "RETURNING poll_id, seq",
-            ((n, poll.hex) for poll, n in ballots.items()),
+        self._run(
+            "UPDATE polls_polltally SET seq = seq + 1, ballots = ballots + ? WHERE poll_id = ?",
+            [(n, poll.hex) for poll, n in ballots.items()],
         )
-        found = {uuid.UUID(row[0]): row[1] for row in seqs}
-        moved = self._run(
+        self._run(
             "UPDATE polls_tally SET votes = votes + ? WHERE poll_id = ? AND option_id = ?",
             [(n, poll.hex, option.hex) for (poll, option), n in marks.items()],
         )
-        _check_moved(len(found), len(ballots), moved, len(marks))
         self._run(
             "INSERT INTO polls_tallybucket (poll_id, option_id, votes, at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (poll_id, at, option_id) DO UPDATE SET votes = votes + EXCLUDED.votes",
             [(poll.hex, option.hex, n, seconds[poll]) for (poll, option), n in marks.items()],
         )
-        return found
+        rows = self._each(
+            "SELECT p.poll_id, p.seq, p.ballots, t.option_id, t.votes "
+            "FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE p.poll_id = ?",
+            ([poll.hex] for poll in ballots),
+        )
+        found = ((uuid.UUID(row[0]), row[1], row[2], uuid.UUID(row[3]), row[4]) for row in rows)
+        return _tallied(found, ballots, marks)
 
 
-def _check_moved(polls: int, polls_meant: int, tallies: int, tallies_meant: int) -> None:
-    """Refuse to count what a missing row would swallow."""
-    if (polls, tallies) != (polls_meant, tallies_meant):
+def _tallied(
+    rows: Iterable[tuple[Any, ...]], ballots: Mapping[uuid.UUID, int], marks: Marks
+) -> dict[uuid.UUID, Tallied]:
+    """Return the counts by poll; refuse to count what a missing row would swallow."""
+    found: dict[uuid.UUID, Tallied] = {}
+    for poll, seq, kept, option, votes in rows:
+        tallied = found.get(poll)
+        if tallied is None:
+            tallied = found[poll] = Tallied(seq, kept)
+        tallied.votes[option] = votes
+    if len(found) < len(ballots) or any(option not in found[poll].votes for poll, option in marks):
         raise IntegrityError("A poll of this flush lacks a row of its tallies.")
+    return found
 
 
 def _taken(columns: Sequence[Any]) -> Taken:

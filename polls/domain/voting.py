@@ -17,7 +17,8 @@ from polls.domain.ballot_paper import (
     load_ballot_paper,
     wrong_shape,
 )
-from polls.domain.flush import Cast, Counted, Outcome, Replayed, Stale
+from polls.domain.flush import Counted, Outcome, Replayed, Stale
+from polls.domain.statements import Cast
 from polls.enums import Identity
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Ballot, Participation, Poll, Selection
@@ -147,7 +148,7 @@ def _make_cast(
         voter_key=voter_key,
         ballot_id=uuid.uuid4(),
         key_hash=key_hash,
-        ballot_hash=hashed,
+        ballot_hash=None if key_hash is None else hashed,
         receipt=receipt,
         options=chosen,
     )
@@ -175,7 +176,7 @@ def cast_vote(
         cast = _make_cast(paper, identity, voter.idempotency_key, chosen)
         outcome = (drop or _drop_into_box)(cast)
         match outcome:
-            case Counted(receipt, seq):
+            case Counted(receipt, seq, _):
                 return Receipt(poll, receipt.hex(), seq, replayed=False)
             case Replayed(receipt):
                 return Receipt(poll, receipt.hex(), None, replayed=True)

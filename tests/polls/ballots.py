@@ -10,8 +10,9 @@ from django.db.models import Count, Sum
 from polls.domain import voting
 from polls.domain.ballot_paper import BallotPaper, load_ballot_paper
 from polls.domain.definition import Definition
-from polls.domain.flush import Cast
+from polls.domain.flush import Counted
 from polls.domain.polls import create_poll
+from polls.domain.statements import Cast, Tallied
 from polls.ids import new_join_code, uuid7
 from polls.models import (
     Ballot,
@@ -66,6 +67,11 @@ def make_cast(
     """Return a checked vote for the options at these places; each nameless voter is another."""
     chosen = paper.canonical([list(paper.options)[place] for place in places])
     return voting._make_cast(paper, voter or uuid.uuid4().hex, key, chosen)
+
+
+def counted(cast: Cast, seq: int) -> Counted:
+    """Return the outcome of a vote that was counted first in this version."""
+    return Counted(cast.receipt, seq, Tallied(seq, 0))  # what else it says is not compared
 
 
 def casts_of(paper: BallotPaper, count: int) -> list[Cast]:

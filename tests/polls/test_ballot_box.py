@@ -15,11 +15,12 @@ from polls.domain import ballot_box as module
 from polls.domain import deadline, lifecycle, voting
 from polls.domain.ballot_box import BallotBox, write_batch
 from polls.domain.ballot_paper import BallotPaper
-from polls.domain.flush import Cast, Counted, Outcome, Replayed
+from polls.domain.flush import Counted, Outcome, Replayed
+from polls.domain.statements import Cast
 from polls.errors import Code, Refusal
 from polls.models import PollTally
 from tests.cast import Person, new_key
-from tests.polls.ballots import casts_of, disagreements, make_cast, new_paper, stored
+from tests.polls.ballots import casts_of, counted, disagreements, make_cast, new_paper, stored
 from tests.polls.processes import run_python
 from tests.polls.stacks import on_postgres_alone, on_sqlite_alone
 from tests.polls.threads import PATIENCE, beside, boxes, outcomes, together, wait_until
@@ -75,7 +76,7 @@ def test_lone_vote_waits_for_nobody(alice: Person) -> None:
     with boxes() as (box,):
         for number in range(5):
             cast = make_cast(paper, 0)
-            assert box.submit(cast).result(PATIENCE) == Counted(cast.receipt, number + 2)
+            assert box.submit(cast).result(PATIENCE) == counted(cast, number + 2)
 
 
 def test_batch_holds_no_more_votes_than_its_limit(alice: Person, gate: Gate) -> None:
@@ -191,7 +192,7 @@ def test_flush_ends_before_its_oldest_vote_gives_up_and_has_stored_nothing(alice
         assert together(1, lambda _: _vote_within(1, cast)) == [Code.UNAVAILABLE]
     module.close_ballot_box()
     assert stored(paper.poll_id).ballots == 0
-    assert _vote_within(PATIENCE, again) == Counted(again.receipt, 2)
+    assert _vote_within(PATIENCE, again) == counted(again, 2)
 
 
 def test_vote_that_is_late_already_hurries_no_flush(alice: Person, gate: Gate) -> None:
@@ -274,7 +275,7 @@ _FORK = """
 from django.db import connection
 from polls.domain.ballot_box import ballot_box, close_ballot_box
 from polls.models import Poll
-from tests.polls.ballots import load_ballot_paper, make_cast
+from tests.polls.ballots import counted, load_ballot_paper, make_cast
 
 paper = load_ballot_paper(Poll.objects.get(id=sys.argv[1]))
 connection.close()  # a connection belongs to one process

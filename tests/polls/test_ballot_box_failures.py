@@ -13,11 +13,11 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from polls.domain.ballot_box import write_batch
-from polls.domain.flush import Cast, Counted, Outcome, Replayed
-from polls.domain.statements import Postgres
+from polls.domain.flush import Counted, Outcome, Replayed
+from polls.domain.statements import Cast, Postgres
 from polls.errors import Code
 from tests.cast import Person, new_key
-from tests.polls.ballots import casts_of, disagreements, make_cast, new_paper, stored
+from tests.polls.ballots import casts_of, counted, disagreements, make_cast, new_paper, stored
 from tests.polls.stacks import on_postgres_alone, on_sqlite_alone
 from tests.polls.threads import PATIENCE, boxes, outcomes, together
 
@@ -76,7 +76,7 @@ def test_flush_that_meets_conflicts_succeeds_at_the_third_attempt(
     attempts = Attempts()
     cast = make_cast(paper, 0)
     with boxes(1, attempts.write) as (box,):
-        assert box.submit(cast).result(PATIENCE) == Counted(cast.receipt, 2)
+        assert box.submit(cast).result(PATIENCE) == counted(cast, 2)
     assert attempts.count == 3
     found = stored(paper.poll_id)
     assert (found.ballots, disagreements(found)) == (1, [])
@@ -177,7 +177,7 @@ def test_connection_lost_during_commit_is_unknown_and_never_tried_again(
         assert (attempts.count, stored(paper.poll_id).ballots) == (1, 0)
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION at_commit() CASCADE")
-        assert box.submit(again).result(PATIENCE) == Counted(again.receipt, 2)
+        assert box.submit(again).result(PATIENCE) == counted(again, 2)
 
 
 @on_postgres_alone
@@ -256,7 +256,7 @@ def test_flush_succeeds_once_the_other_process_has_let_go_of_the_file(
     attempts = Attempts(before)
     cast = make_cast(paper, 0)
     with boxes(1, attempts.write) as (box,):
-        assert box.submit(cast).result(PATIENCE) == Counted(cast.receipt, 2)
+        assert box.submit(cast).result(PATIENCE) == counted(cast, 2)
     assert attempts.count == freed_before
 
 

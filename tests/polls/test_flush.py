@@ -11,13 +11,13 @@ from django.db import connection, transaction
 from polls.domain import lifecycle, purge
 from polls.domain.ballot_paper import BallotPaper, load_ballot_paper
 from polls.domain.database import clock
-from polls.domain.flush import Cast, Counted, Outcome, Replayed, Stale, flush
+from polls.domain.flush import Outcome, Replayed, Stale, flush
 from polls.domain.polls import edit_poll
-from polls.domain.statements import statements
+from polls.domain.statements import Cast, statements
 from polls.errors import Code
 from polls.models import Poll, PollTally, Tally, TallyBucket
 from tests.cast import Person, new_key
-from tests.polls.ballots import Stored, casts_of, make_cast, new_paper, stored
+from tests.polls.ballots import Stored, casts_of, counted, make_cast, new_paper, stored
 
 
 def flushed(*casts: Cast) -> list[Outcome]:
@@ -40,7 +40,7 @@ EMPTY = Stored(
 def test_winners_are_counted_with_one_new_seq_for_the_whole_batch(alice: Person) -> None:
     paper = new_paper(alice)
     casts = [make_cast(paper, place) for place in (0, 2, 0, 0)]
-    assert flushed(*casts) == [Counted(cast.receipt, 2) for cast in casts]
+    assert flushed(*casts) == [counted(cast, 2) for cast in casts]
     assert stored(paper.poll_id) == Stored(
         participations=4,
         ballots=4,
@@ -55,7 +55,7 @@ def test_winners_are_counted_with_one_new_seq_for_the_whole_batch(alice: Person)
 def test_ballot_with_several_marks_counts_once_for_each_of_them(alice: Person) -> None:
     paper = new_paper(alice, kind="multiple")
     casts = [make_cast(paper, 0, 1), make_cast(paper, 1, 2), make_cast(paper, 1)]
-    assert flushed(*casts) == [Counted(cast.receipt, 2) for cast in casts]
+    assert flushed(*casts) == [counted(cast, 2) for cast in casts]
     assert stored(paper.poll_id) == Stored(
         participations=3,
         ballots=3,
@@ -70,8 +70,8 @@ def test_ballot_with_several_marks_counts_once_for_each_of_them(alice: Person) -
 def test_each_flush_raises_seq_by_one(alice: Person) -> None:
     paper = new_paper(alice)
     first, second = make_cast(paper, 0), make_cast(paper, 1)
-    assert flushed(first) == [Counted(first.receipt, 2)]
-    assert flushed(second) == [Counted(second.receipt, 3)]
+    assert flushed(first) == [counted(first, 2)]
+    assert flushed(second) == [counted(second, 3)]
     assert stored(paper.poll_id).seq == 3
 
 
@@ -106,7 +106,7 @@ def test_second_vote_is_decided_by_its_key_and_ballot(
     later = make_cast(paper, place, voter="ann", key=keys[key])
     found = flushed(standing, later) if together else flushed(standing) + flushed(later)
     outcome = Replayed(standing.receipt) if expected == "replayed" else expected
-    assert found == [Counted(standing.receipt, 2), outcome]
+    assert found == [counted(standing, 2), outcome]
     assert stored(paper.poll_id) == replace(
         EMPTY,
         participations=1,
@@ -122,7 +122,7 @@ def test_second_vote_is_decided_by_its_key_and_ballot(
 def test_second_vote_without_any_key_is_no_replay(alice: Person) -> None:
     paper = new_paper(alice)
     casts = [make_cast(paper, 0, voter="ann") for _ in range(2)]
-    assert flushed(*casts) == [Counted(casts[0].receipt, 2), Code.ALREADY_VOTED]
+    assert flushed(*casts) == [counted(casts[0], 2), Code.ALREADY_VOTED]
 
 
 def test_voters_of_an_open_poll_are_told_apart_by_their_keys_alone(alice: Person) -> None:
@@ -131,9 +131,9 @@ def test_voters_of_an_open_poll_are_told_apart_by_their_keys_alone(alice: Person
     first, again = (make_cast(paper, 0, voter=key, key=key) for _ in range(2))
     nameless = [make_cast(paper, 1), make_cast(paper, 1)]
     assert flushed(first, again, *nameless) == [
-        Counted(first.receipt, 2),
+        counted(first, 2),
         Replayed(first.receipt),
-        *(Counted(cast.receipt, 2) for cast in nameless),
+        *(counted(cast, 2) for cast in nameless),
     ]
 
 
@@ -204,7 +204,7 @@ def test_scheduled_poll_takes_votes_once_its_time_has_come(alice: Person) -> Non
     # The row still holds no opened_at: no sweep has come by yet.
     Poll.objects.filter(id=paper.poll_id).update(opens_at=clock() - timedelta(milliseconds=1))
     vote = make_cast(paper, 0)
-    assert flushed(vote) == [Counted(vote.receipt, 2)]
+    assert flushed(vote) == [counted(vote, 2)]
 
 
 @pytest.mark.parametrize("remove", [_delete, _destroy])
@@ -226,7 +226,7 @@ def test_vote_checked_against_an_older_revision_is_stale(alice: Person) -> None:
     fresh = make_cast(new, 1)
     assert flushed(make_cast(old, 2), fresh, make_cast(old, 0)) == [
         Stale(),
-        Counted(fresh.receipt, 3),
+        counted(fresh, 3),
         Stale(),
     ]
     assert stored(old.poll_id) == Stored(
@@ -260,12 +260,12 @@ def test_batch_of_many_polls_answers_each_vote_in_its_place(alice: Person) -> No
         make_cast(dinner, 0, voter="ann"),
     ) == [
         Code.POLL_CLOSED,
-        Counted(first.receipt, 2),
+        counted(first, 2),
         Code.NOT_FOUND,
-        Counted(other.receipt, 2),
+        counted(other, 2),
         Replayed(first.receipt),
         Code.POLL_NOT_OPEN,
-        Counted(third.receipt, 2),
+        counted(third, 2),
         Code.ALREADY_VOTED,
     ]
     assert [stored(paper.poll_id).votes for paper in (lunch, dinner, closed, draft)] == [
@@ -281,7 +281,7 @@ def test_voter_of_one_poll_is_another_voter_in_the_next(alice: Person) -> None:
     lunch, dinner = new_paper(alice), new_paper(alice)
     casts = [make_cast(paper, 0, voter="ann") for paper in (lunch, dinner)]
     assert casts[0].voter_key != casts[1].voter_key
-    assert flushed(*casts) == [Counted(cast.receipt, 2) for cast in casts]
+    assert flushed(*casts) == [counted(cast, 2) for cast in casts]
 
 
 def test_ballots_are_kept_in_the_bucket_of_the_second_in_which_they_were_cast(

@@ -17,8 +17,8 @@ from polls.domain import lifecycle
 from polls.domain.ballot_box import write_batch
 from polls.domain.database import clock
 from polls.domain.deadline import bound_server_work
-from polls.domain.flush import Cast, Outcome
-from polls.domain.statements import NewBallot, Postgres, Sqlite, Window
+from polls.domain.flush import Outcome
+from polls.domain.statements import Cast, Postgres, Sqlite, Window
 from polls.errors import Code
 from polls_project import asgi
 from tests.cast import Person
@@ -153,7 +153,7 @@ def test_participations_are_written_in_the_order_of_their_keys(
     written: list[list[tuple[uuid.UUID, bytes]]] = []
     participations = OURS.participations
 
-    def note_and_write(self: Any, ballots: Sequence[NewBallot]) -> set[uuid.UUID]:
+    def note_and_write(self: Any, ballots: Sequence[Cast]) -> set[uuid.UUID]:
         written.append([(ballot.poll_id, ballot.voter_key) for ballot in ballots])
         return participations(self, ballots)
 

@@ -4,7 +4,6 @@ Every promise stands beside a control, in which its protection is taken away and
 """
 
 import random
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,12 +12,12 @@ from django.db import OperationalError, connection
 
 from polls.domain import ballot_box
 from polls.domain.ballot_box import BallotBox, write_batch
-from polls.domain.flush import Cast, Counted, Outcome, Replayed
-from polls.domain.statements import Postgres
+from polls.domain.flush import Counted, Outcome, Replayed
+from polls.domain.statements import Cast, Postgres
 from polls.errors import Code
 from tests.cast import Person, new_key
 from tests.live import Server
-from tests.polls.ballots import disagreements, make_cast, new_paper, new_papers, stored
+from tests.polls.ballots import counted, disagreements, make_cast, new_paper, new_papers, stored
 from tests.polls.scratch import without_keys
 from tests.polls.stacks import on_postgres_alone
 from tests.polls.threads import PATIENCE, Write, boxes, outcomes, together
@@ -51,7 +50,7 @@ def test_vote_that_is_sent_200_times_at_once_has_one_receipt(alice: Person) -> N
     with boxes(4, batch_limit=1) as opened:
         found = _cast_at_once(opened, casts)
     receipt = casts[0].receipt
-    assert found.count(Counted(receipt, 2)) == 1
+    assert found.count(counted(casts[0], 2)) == 1
     assert found.count(Replayed(receipt)) == 199
     assert stored(paper.poll_id).ballots == 1
 
@@ -149,24 +148,22 @@ def test_flushes_of_three_boxes_over_300_polls_never_deadlock(alice: Person) -> 
 def test_control_without_their_order_flushes_deadlock(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = Postgres._rows
+    later = Postgres._later
 
-    def rows_in_any_order(self: Postgres, sql: str, *arrays: Any) -> list[tuple[Any, ...]]:
-        if "FROM polls_polltally" in sql and "FOR UPDATE" in sql:
-            return []
-        if not sql.startswith("UPDATE polls_polltally"):
-            return rows(self, sql, *arrays)
-        columns = list(zip(*arrays, strict=True))
-        random.shuffle(columns)
-        # In two statements and with a pause: meanwhile the others take their first halves.
-        middle = (len(columns) + 1) // 2
-        found = rows(self, sql, *zip(*columns[:middle], strict=True))
-        time.sleep(0.05)
-        if columns[middle:]:
-            found += rows(self, sql, *zip(*columns[middle:], strict=True))
-        return found
+    def later_in_any_order(self: Postgres, name: str, *columns: Any) -> None:
+        if name == "polls_lock_tallies":
+            return
+        if name != "polls_raise":
+            later(self, name, *columns)
+            return
+        polls, numbers = (column[1:-1].split(",") for column in columns)
+        rows = random.sample(list(zip(polls, numbers, strict=True)), len(polls))
+        # In two statements and with a pause: meanwhile the others take their first ones.
+        for half in (rows[::2], rows[1::2]):
+            later(self, name, *(f"{{{','.join(column)}}}" for column in zip(*half, strict=True)))
+            self._waiting.append(("SELECT pg_sleep(0.05)", ()))
 
-    monkeypatch.setattr(Postgres, "_rows", rows_in_any_order)
+    monkeypatch.setattr(Postgres, "_later", later_in_any_order)
     monkeypatch.setattr(ballot_box, "_ATTEMPTS", 1)
     conflicts = Conflicts()
     found, ballots = _flush_over_many_polls(alice, conflicts.write, batches=4)

@@ -16,8 +16,8 @@ from django.db import connection
 from polls.domain import lifecycle, statements
 from polls.domain.ballot_box import BallotBox, write_batch
 from polls.domain.database import CLOCK, clock
-from polls.domain.flush import Cast, Counted, Outcome
-from polls.domain.statements import Postgres, Sqlite, Window
+from polls.domain.flush import Counted, Outcome
+from polls.domain.statements import Cast, Postgres, Sqlite, Window
 from polls.errors import Code
 from polls.models import Poll
 from tests.cast import Person

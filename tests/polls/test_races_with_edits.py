@@ -13,9 +13,9 @@ from django.db.models import Count
 from polls.domain import voters, voting
 from polls.domain.ballot_box import BallotBox
 from polls.domain.ballot_paper import BallotPaper
-from polls.domain.flush import Cast, Outcome
+from polls.domain.flush import Outcome
 from polls.domain.polls import edit_poll
-from polls.domain.statements import Postgres, Sqlite, Window
+from polls.domain.statements import Cast, Postgres, Sqlite, Window
 from polls.errors import Code, Refusal
 from polls.models import Option, Participation, Poll, Selection
 from tests.cast import Person

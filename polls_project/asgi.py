@@ -14,6 +14,7 @@ from django.db.backends.signals import connection_created
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from polls.domain.deadline import bound_server_work
+from polls.express import Express
 from polls_project.cors import Cors
 from polls_project.gate import Gate
 from polls_project.health import Health
@@ -21,7 +22,7 @@ from realtime.routing import websockets
 from realtime.runtime import runtime
 
 connection_created.connect(bound_server_work)
-_gate = Gate(_django)
+_gate = Gate(Express(), _django)
 _health = Health()
 
 
@@ -42,6 +43,7 @@ async def _lifespan(receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await runtime.stop()
+    await _gate.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 
 from polls.domain import deadline
 from polls.errors import Code, Refusal
-from polls_project.gate import send_json, send_refusal
+from polls.messages import problem_answer
+from polls_project.sending import json_answer, send_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -38,9 +39,9 @@ class Health:
         """Answer one request for /livez or /readyz."""
         if scope["method"] not in {"GET", "HEAD"}:
             refusal = Refusal(Code.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD"})
-            await send_refusal(send, scope["path"], refusal)
+            await send_answer(scope, send, problem_answer(refusal, scope["path"]))
         elif scope["path"] == "/livez":
-            await send_json(send, 200, {"status": "ok"})
+            await send_answer(scope, send, json_answer(200, {"status": "ok"}))
         else:
             database, redis = await self._ask()
             status = "ok" if redis in {"ok", "none"} else "degraded"
@@ -49,7 +50,7 @@ class Health:
                 "database": "ok" if database else "unavailable",
                 "redis": redis,
             }
-            await send_json(send, 200 if database else 503, body)
+            await send_answer(scope, send, json_answer(200 if database else 503, body))
 
     async def _ask(self) -> tuple[bool, str]:
         if time.monotonic() - self._answered_at < _KEEP_SECONDS:

@@ -1,11 +1,10 @@
 """Uvicorn's HTTP protocol, which refuses what it cannot parse as the API refuses everything."""
 
-import json
-
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from polls.errors import Code, Refusal
-from polls_project.gate import ANSWER_HEADERS, API_POLICY
+from polls.messages import problem_answer
+from polls_project.sending import headers_of
 
 _DETAIL = "This is no HTTP request: its method, URL, headers or chunks cannot be parsed."
 
@@ -17,16 +16,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Say so and close the connection, for where the next request begins is unknown."""
         del msg
         path = self.url.partition(b"?")[0].decode("ascii", errors="replace")
-        refusal = Refusal(Code.MALFORMED, _DETAIL)
-        body = json.dumps(refusal.problem(path)).encode()
-        headers = (
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-            (b"content-security-policy", API_POLICY),
-            *ANSWER_HEADERS,
-            (b"connection", b"close"),
-        )
+        answer = problem_answer(Refusal(Code.MALFORMED, _DETAIL), path)
+        headers = [*headers_of(answer, secure=False), (b"connection", b"close")]
         lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
         self.transport.close()

@@ -14,8 +14,8 @@ from polls.domain import voters
 from polls.domain.access import Viewer
 from polls.domain.voting import Voter
 from polls.errors import Code, Refusal
+from polls.messages import token_of_cookie, voter_cookie_name
 
-_SAFE = frozenset({"GET", "HEAD"})
 _VOTER_COOKIE_SECONDS = 400 * 24 * 3600  # as long as browsers keep any cookie
 
 
@@ -53,22 +53,14 @@ class CookieAuthentication(SessionAuthentication):
             raise Refusal(Code.CSRF_FAILED) from None
 
 
-def is_same_origin(request: HttpRequest) -> bool:
-    """Whether a browser vouches that the request comes from a page of this very origin."""
-    if request.headers.get("Sec-Fetch-Site") == "same-origin":
-        return True
-    return request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}"
-
-
-def voter_cookie_name(request: HttpRequest) -> str:
-    """Return the cookie's name: the prefix makes browsers refuse one set from elsewhere."""
-    return "__Host-voter" if request.is_secure() else "voter"
+def _cookie_name(request: HttpRequest) -> str:
+    return voter_cookie_name(secure=request.is_secure())
 
 
 def set_voter_cookie(request: HttpRequest, response: HttpResponse, token: str) -> None:
     """Let the browser keep the voter's token."""
     response.set_cookie(
-        voter_cookie_name(request),
+        _cookie_name(request),
         token,
         max_age=_VOTER_COOKIE_SECONDS,
         secure=request.is_secure(),
@@ -79,7 +71,7 @@ def set_voter_cookie(request: HttpRequest, response: HttpResponse, token: str) -
 
 def cookie_token(request: HttpRequest) -> str | None:
     """Return the voter token of the cookie, None where there is none that is ours."""
-    token = request.COOKIES.get(voter_cookie_name(request))
+    token = request.COOKIES.get(_cookie_name(request))
     return token if token and voters.device_of(token) else None
 
 
@@ -105,14 +97,18 @@ def voter_of(request: Request) -> Voter:
     except Refusal as refusal:  # only where the view leaves authentication to this call
         user, refused = None, refusal
     http: HttpRequest = request._request  # noqa: SLF001 - DRF offers no other way
-    token = request.headers.get("X-Voter-Token")
-    foreign = False
+    token, foreign = request.headers.get("X-Voter-Token"), False
     if token is None:
-        token = http.COOKIES.get(voter_cookie_name(http)) or None
-        foreign = token is not None and request.method not in _SAFE and not is_same_origin(http)
+        token, foreign = token_of_cookie(
+            http.COOKIES.get(_cookie_name(http)),
+            method=request.method or "",
+            fetch_site=request.headers.get("Sec-Fetch-Site"),
+            origin=request.headers.get("Origin"),
+            own_origin=f"{http.scheme}://{http.get_host()}",
+        )
     return Voter(
         user_id=None if user is None else user.pk,
-        token=None if foreign else token,
+        token=token,
         cookie_from_elsewhere=foreign,
         idempotency_key=request.headers.get("Idempotency-Key"),
         refused=refused,

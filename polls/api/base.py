@@ -8,10 +8,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from polls.errors import Code, FieldError, Refusal
+from polls.messages import PRIVATE
 
 S = TypeVar("S", bound=serializers.Serializer[Any])
-
-_VARY = "Authorization, Cookie, X-Voter-Token"
 
 
 class View(APIView):
@@ -25,7 +24,9 @@ class View(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Refuse what could be read in two ways, and what would not be read at all."""
         if request.method not in self.allowed_methods:
-            raise Refusal(Code.METHOD_NOT_ALLOWED)  # whoever asks, and whatever for
+            # Whoever asks, and whatever for.
+            allow = {"Allow": ", ".join(self.allowed_methods)}
+            raise Refusal(Code.METHOD_NOT_ALLOWED, headers=allow)
         super().initial(request, *args, **kwargs)
         if request.method in {"GET", "HEAD"}:
             self.no_body(request)
@@ -43,10 +44,15 @@ class View(APIView):
     ) -> Any:  # noqa: ANN401 - the same
         """Keep private answers out of caches."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers.setdefault("Cache-Control", "private, no-store")
-        if "public" not in response.headers["Cache-Control"]:
-            response.headers["Vary"] = _VARY
+        response.headers.setdefault("Cache-Control", PRIVATE["Cache-Control"])
+        if response.headers["Cache-Control"] == PRIVATE["Cache-Control"]:
+            response.headers["Vary"] = PRIVATE["Vary"]
         return response
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """No header beside those that both doors of a vote write; 405 has its Allow."""
+        return {}
 
     def read(self, request: Request, shape: type[S]) -> S:
         """Return the validated body, or raise naming every field at fault."""

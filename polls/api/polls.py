@@ -5,30 +5,30 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.http import HttpResponse, HttpResponseNotModified
-from django.utils.http import parse_etags
+from django.http import HttpResponse
 from drf_yasg import openapi
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from polls.answers import results_answer
 from polls.api import examples, serializers
 from polls.api.authentication import signed_in, viewer_of
 from polls.api.base import View, created, no_content
+from polls.api.problems import response_of
 from polls.api.representations import own_poll_body, poll_body
 from polls.api.schema import operation, parameter
 from polls.domain import lifecycle, results
 from polls.domain import polls as domain
 from polls.domain.access import (
-    ANYBODY,
     Viewer,
     access_poll,
     access_poll_by_code,
     access_poll_for_owner,
-    may_see_results,
     require_results,
 )
+from polls.domain.current import read_current
 from polls.domain.definition import Definition
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Poll
@@ -271,23 +271,12 @@ class ResultsView(View):
     def get(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
         """Read the results where the caller may see them."""
         viewer = viewer_of(request)
-        poll = access_poll(poll_id, viewer)
-        require_results(poll, viewer)
-        count = results.read_count(poll)
-        public = poll.is_closed and may_see_results(poll, ANYBODY)
-        headers = {
-            "Cache-Control": "public, max-age=60" if public else "private, no-store",
-            "ETag": results.etag(count),
-        }
-        if _is_known(request, headers["ETag"]):
-            return HttpResponseNotModified(headers=headers)
-        return Response(results.results_body(count), headers=headers)
-
-
-def _is_known(request: Request, etag: str) -> bool:
-    """Whether the client has this version. Other preconditions are for writes."""
-    known = parse_etags(request.headers.get("If-None-Match", ""))
-    return any(tag.removeprefix("W/") in {etag, "*"} for tag in known)
+        access_poll(poll_id, viewer)  # which settles a poll whose time has come
+        current = read_current([poll_id]).get(poll_id)
+        if current is None:
+            raise Refusal(Code.NOT_FOUND)
+        require_results(current.poll, viewer)
+        return response_of(results_answer(current, request.headers.get("If-None-Match")))
 
 
 class IntegrityView(View):

@@ -1,6 +1,5 @@
 """Problems on the wire (RFC 9457), and what every exception of the API becomes."""
 
-import json
 import logging
 from typing import Any
 
@@ -10,21 +9,22 @@ from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
 from polls.errors import Code, FieldError, Refusal
+from polls.messages import Answer, problem_answer
 
 logger = logging.getLogger(__name__)
 
-CONTENT_TYPE = "application/problem+json"
-
 
 def problem_response(instance: str, refusal: Refusal) -> HttpResponse:
-    """Return a refusal as problem+json; no cache may keep it."""
-    body = json.dumps(refusal.problem(instance), ensure_ascii=False, separators=(",", ":"))
-    response = HttpResponse(body, content_type=CONTENT_TYPE, status=refusal.status)
-    response.headers["Cache-Control"] = "private, no-store"
-    if refusal.code in {Code.AUTHENTICATION_REQUIRED, Code.INVALID_CREDENTIALS}:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    for name, value in refusal.headers.items():
-        response.headers[name] = value
+    """Return a refusal as problem+json."""
+    return response_of(problem_answer(refusal, instance))
+
+
+def response_of(answer: Answer) -> HttpResponse:
+    """Return an answer as Django's."""
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    response = HttpResponse(answer.body, status=answer.status, headers=headers)
+    if "content-type" not in headers:
+        del response.headers["Content-Type"]  # Django's own idea
     return response
 
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from polls.domain import results
 from polls.domain.access import Viewer, may_see_results
-from polls.enums import Visibility
 from polls.models import Poll, PollTally
 
 
@@ -62,14 +60,3 @@ def _poll_body(poll: Poll, tally: PollTally | None) -> dict[str, Any]:
         "ballots": None if tally is None else tally.ballots,
         "links": poll_links(poll),
     }
-
-
-def visible_results(poll: Poll, viewer: Viewer, *, just_voted: bool) -> dict[str, Any] | None:
-    """Return the results, None where this viewer may not see them now.
-
-    Whoever has just voted need not be looked up again.
-    """
-    shown_to_voters = just_voted and poll.results_visibility == Visibility.AFTER_VOTE
-    if not shown_to_voters and not may_see_results(poll, viewer):
-        return None
-    return results.results_body(results.read_count(poll))

@@ -1,13 +1,12 @@
 """Voting: tokens, votes, and leave to open a socket as the voter one is."""
 
-import logging
 import uuid
-from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from polls.answers import receipt_answer
 from polls.api import examples, serializers
 from polls.api.authentication import (
     cookie_token,
@@ -16,13 +15,11 @@ from polls.api.authentication import (
     voter_of,
 )
 from polls.api.base import View, created
-from polls.api.representations import visible_results
+from polls.api.problems import response_of
 from polls.api.schema import IDEMPOTENCY_KEY, operation
 from polls.domain import tickets, voters, voting
 from polls.domain.access import access_poll
 from polls.errors import Code, FieldError, Refusal
-
-logger = logging.getLogger(__name__)
 
 _IDENTITY = (
     Code.NOT_FOUND,
@@ -92,12 +89,12 @@ class VotesView(View):
             Code.OUTCOME_UNKNOWN,
         ],
     )
-    def post(self, request: Request, poll_id: uuid.UUID) -> Response:
+    def post(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
         """Cast a vote; the answer comes after COMMIT."""
         voter = voter_of(request)
         voting.check_key(voter.idempotency_key)
         body = voting.parse_vote(self.body(request))
-        return _receipt(voting.cast_vote(poll_id, body, voter), voter)
+        return response_of(receipt_answer(voting.cast_vote(poll_id, body, voter)))
 
     @operation(
         "Ask for your own vote",
@@ -158,30 +155,6 @@ class VotesView(View):
         voting.check_key(voter.idempotency_key)
         voting.require_identity(access_poll(poll_id, voter.viewer()), voter)
         raise Refusal(Code.CHANGE_NOT_ALLOWED)
-
-
-def _receipt(receipt: voting.Receipt, voter: voting.Voter) -> Response:
-    """Return 201 for a vote that was counted now, 200 for one that was before."""
-    try:
-        found = visible_results(receipt.poll, voter.viewer(), just_voted=True)
-    except (OperationalError, InterfaceError):
-        # The vote is committed. A refusal would say that it is not, so the count alone is missing.
-        logger.exception(
-            "A vote in poll %s is counted, its results cannot be read.", receipt.poll.id
-        )
-        found = None
-    body: dict[str, Any] = {
-        "poll": receipt.poll.id,
-        "receipt": receipt.receipt,
-        "seq": None,
-    }
-    if found is not None:
-        body["seq"] = found["seq"] if receipt.seq is None else receipt.seq
-        body["results"] = found
-    response = Response(body, status=200 if receipt.replayed else 201)
-    if receipt.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
 
 
 class TicketsView(View):

@@ -70,18 +70,22 @@ def access_poll_for_owner(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
     return poll
 
 
+def anybody_may_see(poll: Poll) -> bool:
+    """Whether nobody need say who they are to see counts of this poll now."""
+    match Visibility(poll.results_visibility):
+        case Visibility.ALWAYS:
+            return poll.status != Status.DRAFT
+        case Visibility.AFTER_CLOSE | Visibility.AFTER_VOTE:
+            return poll.is_closed
+        case Visibility.OWNER:
+            return False
+
+
 def who_may_see(poll: Poll, viewers: Sequence[Viewer]) -> list[bool]:
     """Whether each of these viewers may see counts of this poll now."""
     if poll.status == Status.DRAFT:
         return [viewer.owns(poll) for viewer in viewers]
-    match Visibility(poll.results_visibility):
-        case Visibility.ALWAYS:
-            everybody = True
-        case Visibility.AFTER_CLOSE | Visibility.AFTER_VOTE:
-            everybody = poll.is_closed
-        case Visibility.OWNER:
-            everybody = False
-    if everybody:
+    if anybody_may_see(poll):
         return [True] * len(viewers)
     voted = (
         _who_voted(poll, viewers)
@@ -105,8 +109,13 @@ def _who_voted(poll: Poll, viewers: Sequence[Viewer]) -> frozenset[Viewer]:
     return frozenset(viewer for viewer, key in keys.items() if key in voted)
 
 
-def may_see_results(poll: Poll, viewer: Viewer) -> bool:
-    """Whether the viewer may see counts of this poll now: the rule behind every door."""
+def may_see_results(poll: Poll, viewer: Viewer, *, has_voted: bool = False) -> bool:
+    """Whether the viewer may see counts of this poll now: the rule behind every door.
+
+    Whoever is known to have voted in it need not be looked up.
+    """
+    if has_voted and poll.results_visibility == Visibility.AFTER_VOTE:
+        return True
     return who_may_see(poll, [viewer])[0]
 
 

@@ -19,6 +19,7 @@ from polls import events
 from polls.domain import deadline
 from polls.domain.database import Failure, failure_of
 from polls.domain.flush import Counted, Outcome, flush
+from polls.domain.replies import Reply
 from polls.domain.statements import Cast, statements
 from polls.errors import Code, Refusal
 
@@ -39,9 +40,9 @@ class OutcomeUnknownError(Exception):
 @dataclass(slots=True)
 class _Waiting:
     cast: Cast
-    future: "Future[Outcome]" = field(default_factory=Future)
-    since: float = field(default_factory=time.monotonic)
-    until: float = field(default_factory=deadline.end)  # when whoever submitted it gives up
+    reply: Reply[Outcome]
+    since: float
+    until: float  # when whoever submitted it gives up
 
 
 def write_batch(casts: Sequence[Cast]) -> list[Outcome]:
@@ -107,7 +108,16 @@ class BallotBox:
 
         Raises `overloaded` at once where the vote could not be answered in time.
         """
-        waiting = _Waiting(cast)
+        future: Future[Outcome] = Future()
+        self.submit_for(cast, future, deadline.end())
+        return future
+
+    def submit_for(self, cast: Cast, reply: Reply[Outcome], until: float) -> None:
+        """Queue a vote whose outcome goes to `reply`, by this time of `time.monotonic()`.
+
+        Raises `overloaded` as `submit` does.
+        """
+        waiting = _Waiting(cast, reply, time.monotonic(), until)
         with self._changed:
             if self._closing:
                 raise Refusal(Code.UNAVAILABLE, "The service is being restarted.")
@@ -120,7 +130,6 @@ class BallotBox:
                 self._thread = thread
             self._queue.append(waiting)
             self._changed.notify()
-        return waiting.future
 
     def close(self) -> None:
         """Flush what is queued, refuse what comes later, and end the thread."""
@@ -144,7 +153,7 @@ class BallotBox:
                 self._changed.wait()
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_limit))]
         # Whoever gave up waiting has cancelled and been told `overloaded`: not to be counted.
-        batch = [waiting for waiting in taken if waiting.future.set_running_or_notify_cancel()]
+        batch = [waiting for waiting in taken if waiting.reply.set_running_or_notify_cancel()]
         # Nor is who would not hear of it, or one late vote would hurry the whole flush.
         soon = time.monotonic() + _LEAST_SECONDS
         _refuse([waiting for waiting in batch if waiting.until <= soon], Code.OVERLOADED)
@@ -165,10 +174,10 @@ class BallotBox:
         except Exception as error:
             logger.exception("A flush of %d votes failed.", len(batch))
             for waiting in batch:
-                waiting.future.set_exception(error)
+                waiting.reply.set_exception(error)
         else:
             for waiting, outcome in zip(batch, outcomes, strict=True):
-                waiting.future.set_result(outcome)
+                waiting.reply.set_result(outcome)
             counted = {
                 waiting.cast.poll_id
                 for waiting, outcome in zip(batch, outcomes, strict=True)
@@ -187,7 +196,7 @@ class BallotBox:
             return
         logger.error("A flush of %d votes failed (%s): %s", len(batch), failure.name, error)
         if failure is Failure.ROW:
-            batch[0].future.set_exception(error)
+            batch[0].reply.set_exception(error)
         else:
             _refuse(batch, Code.OVERLOADED if failure is Failure.AGAIN else Code.UNAVAILABLE)
 
@@ -210,7 +219,7 @@ class BallotBox:
 
 def _refuse(batch: Sequence[_Waiting], code: Code) -> None:
     for waiting in batch:
-        waiting.future.set_result(code)
+        waiting.reply.set_result(code)
 
 
 @dataclass(slots=True)

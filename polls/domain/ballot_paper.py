@@ -2,31 +2,44 @@
 
 import hashlib
 import hmac
+import math
+import threading
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from polls.enums import Identity, Kind
+from polls.domain.results import Count, OptionCount
+from polls.domain.statements import Tallied
+from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Option, Poll
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BallotPaper:
     """One revision of a poll's rules and options, with the key that voters are known by."""
 
-    poll_id: uuid.UUID
-    revision: int
-    kind: str
-    identity: str
-    min_selections: int
-    max_selections: int
-    options: dict[str, uuid.UUID]  # by the id's text, as it comes over the wire
+    poll: Poll
+    options: dict[str, uuid.UUID]  # by the id's text, as it comes over the wire, in their order
+    texts: dict[uuid.UUID, str]
     key: bytes
+    confirmed_at: float = -math.inf  # when it was last known to be the current one, monotonic
+    _count: tuple[Tallied, Count] | None = None
+
+    @property
+    def poll_id(self) -> uuid.UUID:
+        """The poll's id."""
+        return self.poll.id
+
+    @property
+    def revision(self) -> int:
+        """The revision of the definition that it was printed from."""
+        return self.poll.revision
 
     def voter_key(self, identity: str) -> bytes:
         """Return the 32 bytes that stand for a voter in this poll and in no other."""
-        return hmac.digest(self.key, f"{self.identity}:{identity}".encode(), "sha256")
+        return hmac.digest(self.key, f"{self.poll.identity}:{identity}".encode(), "sha256")
 
     def receipt(self, voter_key: bytes, key_hash: bytes, ballot_hash: bytes) -> bytes:
         """Return the 16-byte receipt of a ballot; the same retry has the same receipt."""
@@ -46,13 +59,38 @@ class BallotPaper:
             chosen.append(option)
         if len(set(chosen)) != len(chosen):
             raise _invalid("choices", "repeated", "An option is chosen twice.")
-        if len(chosen) < self.min_selections:
-            detail = f"At least {self.min_selections} must be chosen."
+        if len(chosen) < self.poll.min_selections:
+            detail = f"At least {self.poll.min_selections} must be chosen."
             raise _invalid("choices", "too_few", detail)
-        if len(chosen) > self.max_selections:
-            detail = f"At most {self.max_selections} may be chosen."
+        if len(chosen) > self.poll.max_selections:
+            detail = f"At most {self.poll.max_selections} may be chosen."
             raise _invalid("choices", "too_many", detail)
         return tuple(sorted(chosen))
+
+    def count(self, tallied: Tallied) -> Count:
+        """Return the count that a flush under this revision has left, one for all its votes."""
+        if self._count is None or self._count[0] is not tallied:
+            poll = self.poll
+            count = Count(
+                poll_id=poll.id,
+                title=poll.title,
+                kind=poll.kind,
+                status=poll.status,
+                revision=poll.revision,
+                seq=tallied.seq,
+                ballots=tallied.ballots,
+                certified_at=None,
+                opens_at=poll.opens_at,
+                closes_at=poll.closes_at,
+                opened_at=poll.opened_at,
+                deleted=False,
+                options=[
+                    OptionCount(option, text, tallied.votes[option], None)
+                    for option, text in self.texts.items()
+                ],
+            )
+            self._count = tallied, count
+        return self._count[1]
 
 
 def _invalid(field: str, code: str, detail: str) -> Refusal:
@@ -71,14 +109,58 @@ def ballot_hash(chosen: Iterable[uuid.UUID]) -> bytes:
 
 def load_ballot_paper(poll: Poll) -> BallotPaper:
     """Return the ballot paper of a poll's current revision."""
-    options = Option.objects.filter(poll=poll).values_list("id", "poll__key__key")
-    return BallotPaper(
-        poll_id=poll.id,
-        revision=poll.revision,
-        kind=Kind(poll.kind).value,
-        identity=Identity(poll.identity).value,
-        min_selections=poll.min_selections,
-        max_selections=poll.max_selections,
-        options={str(option): option for option, _ in options},
-        key=bytes(options[0][1]),
+    rows = list(
+        Option.objects.filter(poll=poll)
+        .order_by("position")
+        .values_list("id", "text", "poll__key__key")
     )
+    return BallotPaper(
+        poll=poll,
+        options={str(option): option for option, _, _ in rows},
+        texts={option: text for option, text, _ in rows},
+        key=bytes(rows[0][2]),
+    )
+
+
+class Papers:
+    """The ballot papers of open polls that are being voted in, so that no vote reads one.
+
+    Each is good for a second from when it was last known to be current. A flush finds that out
+    anyway, for it compares revisions: a poll that is being voted in is never read again. A change
+    is thus met at once where it matters, in the flush, and within a second everywhere.
+    """
+
+    def __init__(self, *, limit: int = 2048, seconds: float = 1.0) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._papers: dict[str, BallotPaper] = {}  # by the text of the poll's id
+        self._mutex = threading.Lock()
+
+    def current(self, poll_id: str) -> BallotPaper | None:
+        """Return the paper of an open poll, None where it must be asked of the database."""
+        paper = self._papers.get(poll_id)
+        if paper is None or time.monotonic() - paper.confirmed_at > self._seconds:
+            return None
+        return paper
+
+    def keep(self, paper: BallotPaper, at: float) -> None:
+        """Keep an open poll's paper that was read after this time of `time.monotonic()`."""
+        if paper.poll.status != Status.OPEN or paper.poll.opened_at is None:
+            return
+        paper.confirmed_at = at
+        with self._mutex:
+            self._papers.pop(str(paper.poll_id), None)
+            self._papers[str(paper.poll_id)] = paper
+            while len(self._papers) > self._limit:
+                del self._papers[next(iter(self._papers))]  # the one that was read first
+
+    def confirm(self, paper: BallotPaper, at: float) -> None:
+        """Take it that the database knew this revision as the current one after this time."""
+        paper.confirmed_at = max(paper.confirmed_at, at)
+
+    def forget(self, paper: BallotPaper) -> None:
+        """Drop a paper that is not current any more."""
+        paper.confirmed_at = -math.inf
+
+
+papers = Papers()

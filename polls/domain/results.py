@@ -1,5 +1,6 @@
 """Counts: the kept ones that everybody reads, and the recount that audits them."""
 
+import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -40,6 +41,16 @@ class Count:
     opened_at: datetime | None
     deleted: bool
     options: list[OptionCount] = field(default_factory=list)
+    _body: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The body of `GET …/results/`, made once, however many read it."""
+        if self._body is None:
+            self._body = json.dumps(
+                results_body(self), ensure_ascii=False, separators=(",", ":")
+            ).encode()
+        return self._body
 
     @property
     def status_now(self) -> str:
@@ -110,7 +121,7 @@ def results_body(count: Count) -> dict[str, object]:
                 "text": option.text,
                 "votes": option.votes,
                 "points": option.points,
-                "share": option.votes / count.ballots if count.ballots else 0,
+                "share": option.votes / count.ballots if count.ballots else 0.0,
             }
             for option in count.options
         ],

@@ -1,27 +1,35 @@
 """Casting a vote: from the body of a request to the outcome that the database decided."""
 
 import hashlib
+import logging
 import secrets
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
+
 from polls.domain import deadline, voters
-from polls.domain.access import Viewer, access_poll
+from polls.domain.access import Viewer, access_poll, may_see_results
 from polls.domain.ballot_box import ballot_box
 from polls.domain.ballot_paper import (
     BallotPaper,
     ballot_hash,
     load_ballot_paper,
+    papers,
     wrong_shape,
 )
+from polls.domain.current import Current, read_current
 from polls.domain.flush import Counted, Outcome, Replayed, Stale
 from polls.domain.statements import Cast
 from polls.enums import Identity
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Ballot, Participation, Poll, Selection
+
+logger = logging.getLogger(__name__)
 
 MIN_KEY, MAX_KEY = 16, 255  # characters of an Idempotency-Key
 _FIELDS = frozenset({"choices", "scores", "code"})
@@ -47,11 +55,14 @@ class Voter:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A vote that stands: its receipt, and the version of the count that first held it."""
+    """A vote that stands, and what its voter may see of the count."""
 
-    poll: Poll
+    poll_id: uuid.UUID
     receipt: str
-    seq: int | None  # None for a replay, whose version is that of now
+    # The first version of the count that holds it, for a replay that of now; None where the voter
+    # may not see it.
+    seq: int | None
+    results: bytes | None  # the body of `GET …/results/` in that version or a later one
     replayed: bool
 
 
@@ -154,6 +165,15 @@ def _make_cast(
     )
 
 
+def prepare_cast(paper: BallotPaper, body: Mapping[str, Any], voter: Voter) -> Cast:
+    """Return the checked vote of a parsed body.
+
+    Raises the identity's refusals, then `invalid_ballot`.
+    """
+    identity = require_identity(paper.poll, voter)
+    return _make_cast(paper, identity, voter.idempotency_key, _chosen(paper, body))
+
+
 def cast_vote(
     poll_id: uuid.UUID,
     body: Mapping[str, Any],
@@ -168,23 +188,80 @@ def cast_vote(
     overloaded, unavailable or outcome_unknown. `drop` is how a cast reaches its outcome.
     """
     check_key(voter.idempotency_key)
-    for _ in range(_CHECKS):
-        poll = access_poll(poll_id, voter.viewer())
-        identity = require_identity(poll, voter)
-        paper = load_ballot_paper(poll)
-        chosen = _chosen(paper, body)
-        cast = _make_cast(paper, identity, voter.idempotency_key, chosen)
-        outcome = (drop or _drop_into_box)(cast)
-        match outcome:
-            case Counted(receipt, seq, _):
-                return Receipt(poll, receipt.hex(), seq, replayed=False)
-            case Replayed(receipt):
-                return Receipt(poll, receipt.hex(), None, replayed=True)
-            case Stale():
+    drop = drop or _drop_into_box
+    for attempt in range(_CHECKS + 1):
+        began = time.monotonic()
+        paper = papers.current(str(poll_id)) if attempt == 0 else None
+        if paper is not None:
+            try:
+                cast = prepare_cast(paper, body, voter)
+            except Refusal:  # perhaps by rules that have changed since: they are asked for anew
                 continue
-            case Code():
-                raise Refusal(outcome)
+        else:
+            paper = load_ballot_paper(access_poll(poll_id, voter.viewer()))
+            papers.keep(paper, began)
+            cast = prepare_cast(paper, body, voter)
+        outcome = drop(cast)
+        receipt = conclude(paper, outcome, voter, began=began)
+        if receipt is not None:
+            return receipt
+        if isinstance(outcome, Replayed):
+            return replayed(poll_id, outcome, _current_or_none(poll_id), voter)
     raise Refusal(Code.OVERLOADED, "The poll is being changed faster than it can be voted in.")
+
+
+def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter, *, began: float) -> Receipt | None:
+    """Return the receipt of a vote that was counted, or raise why it was not.
+
+    None where the database must be asked again: for the count of now, which a replay tells, or
+    for the definition, which has changed since the paper was printed. `began` is a time of
+    `time.monotonic()` before the vote was dropped into the box.
+    """
+    match outcome:
+        case Counted(receipt, seq, tallied):
+            papers.confirm(paper, began)
+            results = None
+            if may_see_results(paper.poll, voter.viewer(), has_voted=True):
+                results = paper.count(tallied).body
+            seen = None if results is None else seq
+            return Receipt(paper.poll_id, receipt.hex(), seen, results, replayed=False)
+        case Replayed():
+            papers.confirm(paper, began)
+            return None
+        case Stale():
+            papers.forget(paper)
+            return None
+        case Code.ALREADY_VOTED | Code.IDEMPOTENCY_KEY_REUSED:
+            papers.confirm(paper, began)
+            raise Refusal(outcome)
+        case Code():
+            papers.forget(paper)
+            raise Refusal(outcome)
+
+
+def replayed(
+    poll_id: uuid.UUID, outcome: Replayed, current: Current | None, voter: Voter
+) -> Receipt:
+    """Return the first receipt again; `current` is where the poll stands now, if it is known."""
+    visible = current is not None and may_see_results(current.poll, voter.viewer(), has_voted=True)
+    count = current.count if current is not None and visible else None
+    return Receipt(
+        poll_id,
+        outcome.receipt.hex(),
+        None if count is None else count.seq,
+        None if count is None else count.body,
+        replayed=True,
+    )
+
+
+def _current_or_none(poll_id: uuid.UUID) -> Current | None:
+    """Return where the poll stands; without the database the vote stands all the same."""
+    try:
+        return read_current([poll_id]).get(poll_id)
+    except (OperationalError, InterfaceError):
+        # A refusal would say that the vote is not counted, so the count alone is missing.
+        logger.exception("A vote in poll %s is counted, its results cannot be read.", poll_id)
+        return None
 
 
 def _drop_into_box(cast: Cast) -> Outcome:

@@ -1,0 +1,106 @@
+"""The reading desk: coroutines that ask where polls stand share the readings of one thread.
+
+A reading serves whoever has asked before it began, so that it reflects every vote that was
+acknowledged before they asked. Alone, nobody waits for another; under load, one statement serves
+all who came while the last was on its way.
+"""
+
+import logging
+import threading
+import uuid
+from collections import deque
+from dataclasses import dataclass
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from polls.domain import deadline
+from polls.domain.current import Current, read_current
+from polls.domain.database import Failure, failure_of
+from polls.domain.replies import Reply
+from polls.errors import Code
+
+logger = logging.getLogger(__name__)
+
+Reading = Current | Code | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    poll_id: uuid.UUID
+    reply: Reply[Reading]
+    until: float
+
+
+class ReadingDesk:
+    """A thread with a connection of its own, started by the first who asks."""
+
+    def __init__(self) -> None:
+        self._asked: deque[_Asked] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def ask(self, poll_id: uuid.UUID, reply: Reply[Reading], until: float) -> None:
+        """Ask where a poll stands, by this time of `time.monotonic()`.
+
+        The answer is None where it cannot be told here, or `unavailable`.
+        """
+        with self._changed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="reading-desk", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._asked.append(_Asked(poll_id, reply, until))
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Answer who has asked, and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while asked := self._next():
+                self._answer([one for one in asked if one.reply.set_running_or_notify_cancel()])
+        finally:
+            connection.close()
+
+    def _next(self) -> list[_Asked]:
+        with self._changed:
+            while not self._asked and not self._closing:
+                self._changed.wait()
+            asked = list(self._asked)
+            self._asked.clear()
+        return asked
+
+    def _answer(self, asked: list[_Asked]) -> None:
+        found: dict[uuid.UUID, Current] | Code
+        try:
+            with deadline.until(min((one.until for one in asked), default=deadline.now_plus())):
+                found = _read({one.poll_id for one in asked})
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The results of %d requests cannot be read: %s", len(asked), error)
+            connection.close()
+            found = Code.UNAVAILABLE
+        except Exception as error:
+            logger.exception("The results of %d requests cannot be read.", len(asked))
+            for one in asked:
+                one.reply.set_exception(error)
+            return
+        for one in asked:
+            one.reply.set_result(found if isinstance(found, Code) else found.get(one.poll_id))
+
+
+def _read(poll_ids: set[uuid.UUID]) -> dict[uuid.UUID, Current]:
+    """Read, and once more where only the connection was lost."""
+    try:
+        return read_current(poll_ids)
+    except (DatabaseError, InterfaceError) as error:
+        late = isinstance(error.__cause__, deadline.DeadlineExceededError)
+        if late or failure_of(error) is not Failure.LOST:
+            raise
+        connection.close()
+        return read_current(poll_ids)

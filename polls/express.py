@@ -1,0 +1,206 @@
+"""The express door: votes and results straight from the event loop, without Django's threads.
+
+It takes a request only where it can give exactly the answer that the DRF view would give, by the
+same functions. Anything else goes on to Django, its body included: whatever would be refused
+before it reaches the database, whoever names an account, and polls that are not being voted in.
+"""
+
+import asyncio
+import functools
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+from django.http.cookie import parse_cookie
+
+from polls.answers import receipt_answer, results_answer
+from polls.domain.access import anybody_may_see
+from polls.domain.ballot_box import ballot_box
+from polls.domain.ballot_paper import papers
+from polls.domain.current import Current
+from polls.domain.flush import Outcome, Replayed
+from polls.domain.reading_desk import Reading, ReadingDesk
+from polls.domain.replies import LoopReplies
+from polls.domain.statements import Cast
+from polls.domain.voting import (
+    Voter,
+    check_key,
+    conclude,
+    parse_vote,
+    prepare_cast,
+    replayed,
+)
+from polls.errors import Code, Refusal
+from polls.messages import Answer, problem_answer, token_of_cookie, voter_cookie_name
+from polls.strict_json import loads_object
+
+Scope = Any
+Headers = Mapping[bytes, bytes]
+
+_BEFORE_ID, _VOTES, _RESULTS = "/api/v1/polls/", "/votes/", "/results/"
+_ID_LENGTH = 36
+_VOTES_LENGTH = len(_BEFORE_ID) + _ID_LENGTH + len(_VOTES)
+_RESULTS_LENGTH = len(_BEFORE_ID) + _ID_LENGTH + len(_RESULTS)
+_JSON = frozenset({b"application/json", b"application/json; charset=utf-8"})
+
+
+class Express:
+    """The door of one process."""
+
+    def __init__(self) -> None:
+        self.taken = 0  # requests that were answered here
+        self._desk = ReadingDesk()
+        self._outcomes: LoopReplies[Outcome] | None = None
+        self._readings: LoopReplies[Reading] | None = None
+
+    async def answer(
+        self, scope: Scope, headers: Headers, body: bytes, until: float
+    ) -> Answer | None:
+        """Return the answer by this time of `time.monotonic()`, None where Django must give it."""
+        path: str = scope["path"]
+        if not _is_plain(scope, headers):
+            return None
+        found = None
+        if scope["method"] == "POST" and len(path) == _VOTES_LENGTH and path.endswith(_VOTES):
+            found = await self._vote(scope, headers, body, until)
+        elif (
+            scope["method"] == "GET"
+            and len(path) == _RESULTS_LENGTH
+            and path.endswith(_RESULTS)
+            and not body
+        ):
+            found = await self._results(path, headers, until)
+        self.taken += found is not None
+        return found
+
+    def close(self) -> None:
+        """End what answers."""
+        self._desk.close()
+
+    # -- votes --------------------------------------------------------------------------------
+
+    async def _vote(
+        self, scope: Scope, headers: Headers, body: bytes, until: float
+    ) -> Answer | None:
+        path: str = scope["path"]
+        began = time.monotonic()
+        paper = papers.current(path[len(_BEFORE_ID) : -len(_VOTES)])
+        if paper is None or headers.get(b"content-type", b"").lower() not in _JSON:
+            return None
+        try:
+            voter = _voter(scope, headers)
+            check_key(voter.idempotency_key)
+            cast = prepare_cast(paper, parse_vote(loads_object(body)), voter)
+        except Refusal:
+            return None  # perhaps by rules that have changed since
+        try:
+            outcome = await self._outcome(cast, until)
+            receipt = conclude(paper, outcome, voter, began=began)
+            if receipt is None and isinstance(outcome, Replayed):
+                reading = await self._reading(paper.poll_id, until)
+                current = reading if isinstance(reading, Current) else None
+                receipt = replayed(paper.poll_id, outcome, current, voter)
+        except Refusal as refusal:
+            return problem_answer(refusal, path)
+        return None if receipt is None else receipt_answer(receipt)
+
+    async def _outcome(self, cast: Cast, until: float) -> Outcome:
+        """Drop a vote into the ballot box and wait for what becomes of it."""
+        if self._outcomes is None or self._outcomes.loop is not asyncio.get_running_loop():
+            self._outcomes = LoopReplies(late=Code.OVERLOADED, unknown=Code.OUTCOME_UNKNOWN)
+        reply = self._outcomes.new(until)
+        ballot_box().submit_for(cast, reply, until)
+        return await reply.future
+
+    # -- results ------------------------------------------------------------------------------
+
+    async def _results(self, path: str, headers: Headers, until: float) -> Answer | None:
+        poll_id = _uuid(path[len(_BEFORE_ID) : -len(_RESULTS)])
+        if poll_id is None:
+            return None
+        reading = await self._reading(poll_id, until)
+        if isinstance(reading, Code):
+            return problem_answer(Refusal(reading), path)
+        if reading is None or reading.due or not anybody_may_see(reading.poll):
+            return None
+        return results_answer(reading, headers.get(b"if-none-match", b"").decode("latin-1"))
+
+    async def _reading(self, poll_id: uuid.UUID, until: float) -> Reading:
+        """Ask where a poll stands now."""
+        if self._readings is None or self._readings.loop is not asyncio.get_running_loop():
+            self._readings = LoopReplies(late=Code.UNAVAILABLE, unknown=Code.UNAVAILABLE)
+        reply = self._readings.new(until)
+        self._desk.ask(poll_id, reply, until)
+        return await reply.future
+
+
+# -- what is plain ----------------------------------------------------------------------------
+
+
+def _is_plain(scope: Scope, headers: Headers) -> bool:
+    """Whether nothing of a request's head could change its answer but what is read here."""
+    if scope["query_string"] or scope.get("root_path"):
+        return False
+    if b"authorization" in headers or b"content-encoding" in headers:
+        return False
+    cookie = headers.get(b"cookie")
+    if cookie is not None and (
+        settings.SESSION_COOKIE_NAME.encode() in cookie or not cookie.isascii()
+    ):
+        return False
+    if settings.SECURE_SSL_REDIRECT and scope["scheme"] != "https":
+        return False
+    return _is_allowed(headers.get(b"host", b""))
+
+
+@functools.lru_cache(256)
+def _is_allowed(host: bytes) -> bool:
+    """Whether the service answers for this host, by Django's own rule."""
+    request = HttpRequest()
+    request.META = {"HTTP_HOST": host.decode("latin-1")}
+    try:
+        return bool(request.get_host())
+    except (DisallowedHost, KeyError):  # KeyError: there is no Host header
+        return False
+
+
+@functools.lru_cache(4096)
+def _uuid(text: str) -> uuid.UUID | None:
+    """Return the id that a path names in the one form that ids have."""
+    try:
+        found = uuid.UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None
+
+
+def _voter(scope: Scope, headers: Headers) -> Voter:
+    """Return whoever votes, as the DRF view would find them without an account."""
+    token = _text(headers, b"x-voter-token")
+    foreign = False
+    cookie = headers.get(b"cookie")
+    if token is None and cookie is not None:
+        scheme: str = scope["scheme"]
+        cookies = parse_cookie(cookie.decode())
+        token, foreign = token_of_cookie(
+            cookies.get(voter_cookie_name(secure=scheme == "https")),
+            method=scope["method"],
+            fetch_site=_text(headers, b"sec-fetch-site"),
+            origin=_text(headers, b"origin"),
+            own_origin=f"{scheme}://{headers[b'host'].decode()}",
+        )
+    return Voter(
+        token=token,
+        cookie_from_elsewhere=foreign,
+        idempotency_key=_text(headers, b"idempotency-key"),
+    )
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    """Return a header as WSGI would."""
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")

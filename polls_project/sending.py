@@ -1,0 +1,71 @@
+"""How answers leave: with the headers that all of them carry."""
+
+import functools
+import json
+import secrets
+from typing import Any
+
+from django.conf import settings
+
+from polls.messages import Answer, WireHeaders, wire_headers
+
+Scope = Any
+Send = Any
+
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_BODILESS = frozenset({204, 304})
+
+
+def new_request_id() -> str:
+    """Return what a log knows a request by."""
+    return secrets.token_hex(8)
+
+
+@functools.cache
+def _standard_headers(*, html: bool, secure: bool) -> WireHeaders:
+    """Return what every answer carries that does not say otherwise, by Django's settings."""
+    headers = {
+        "Content-Security-Policy": _PAGE_POLICY if html else _API_POLICY,
+        "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": settings.X_FRAME_OPTIONS,
+        "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+    }
+    if secure and settings.SECURE_HSTS_SECONDS:
+        subdomains = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
+        preload = "; preload" if settings.SECURE_HSTS_PRELOAD else ""
+        headers["Strict-Transport-Security"] = (
+            f"max-age={settings.SECURE_HSTS_SECONDS}{subdomains}{preload}"
+        )
+    return wire_headers(headers)
+
+
+def headers_of(answer: Answer, *, secure: bool) -> list[tuple[bytes, bytes]]:
+    """Return all headers of an answer, but for its request's id."""
+    own = dict(answer.headers)
+    html = own.get(b"content-type", b"").startswith(b"text/html")
+    standard = _standard_headers(html=html, secure=secure)
+    headers = [*answer.headers, *(header for header in standard if header[0] not in own)]
+    if answer.status in _BODILESS:  # to which Django gives a length of nought
+        return [header for header in headers if header[0] != b"content-length"]
+    if b"content-length" not in own:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    return headers
+
+
+async def send_answer(scope: Scope, send: Send, answer: Answer, request_id: str = "") -> None:
+    """Send an answer with its standard headers."""
+    headers = headers_of(answer, secure=scope["scheme"] == "https")
+    headers.append((b"x-request-id", (request_id or new_request_id()).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def json_answer(status: int, body: object) -> Answer:
+    """Return an answer of JSON that no cache may keep."""
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Answer(status, wire_headers(headers), json.dumps(body, separators=(",", ":")).encode())

@@ -57,13 +57,21 @@ def _cut_connections(service: Server, stop: threading.Event) -> None:
             )
 
 
+def _voters_until_cuts_are_felt(service: Server, log: Log, least: int) -> Iterator[Caller]:
+    """Give so many voters, and more until a flush was cut whose second attempt was cut as well."""
+    end = time.monotonic() + PATIENCE
+    given = 0
+    while given < least or (log.statuses()[503] < 2 and time.monotonic() < end):
+        given += 1
+        yield service.voter()
+
+
 @on_postgres_alone
 def test_no_vote_is_lost_or_counted_twice_while_connections_are_cut(service: Server) -> None:
     log = Log(service, service.sign_up().make_poll())
-    voters = [[service.voter() for _ in range(20)] for _ in range(CLIENTS)]
 
     def vote(place: int) -> None:
-        for voter in voters[place]:
+        for voter in _voters_until_cuts_are_felt(service, log, 20):
             log.vote_until_counted(voter, place=place % 2)
 
     stop = threading.Event()
@@ -82,10 +90,9 @@ def test_no_vote_is_lost_or_counted_twice_while_connections_are_cut(service: Ser
 def test_vote_that_was_refused_while_connections_are_cut_is_not_stored(service: Server) -> None:
     """Nobody tries again: what was answered `unavailable` must stay uncounted."""
     log = Log(service, service.sign_up().make_poll())
-    voters = [[service.voter() for _ in range(25)] for _ in range(CLIENTS)]
 
-    def vote(place: int) -> None:
-        for voter in voters[place]:
+    def vote(_: int) -> None:
+        for voter in _voters_until_cuts_are_felt(service, log, 25):
             log.vote(voter, key=uuid.uuid4().hex)
 
     stop = threading.Event()

@@ -30,9 +30,11 @@ from polls.domain.voting import (
     Voter,
     check_key,
     conclude,
+    make_cast,
     parse_vote,
-    prepare_cast,
+    read_ballot,
     replayed,
+    require_identity,
 )
 from polls.errors import Code, Refusal
 from polls.messages import Answer, problem_answer, token_of_cookie, voter_cookie_name
@@ -53,6 +55,8 @@ class Express:
 
     def __init__(self) -> None:
         self.taken = 0  # requests that were answered here
+        self._session_cookie = settings.SESSION_COOKIE_NAME.encode()
+        self._https_only: bool = settings.SECURE_SSL_REDIRECT
         self._desk = ReadingDesk()
         self._outcomes: LoopReplies[Outcome] | None = None
         self._readings: LoopReplies[Reading] | None = None
@@ -62,7 +66,7 @@ class Express:
     ) -> Answer | None:
         """Return the answer by this time of `time.monotonic()`, None where Django must give it."""
         path: str = scope["path"]
-        if not _is_plain(scope, headers):
+        if not self._is_plain(scope, headers):
             return None
         found = None
         if scope["method"] == "POST" and len(path) == _VOTES_LENGTH and path.endswith(_VOTES):
@@ -76,6 +80,19 @@ class Express:
             found = await self._results(path, headers, until)
         self.taken += found is not None
         return found
+
+    def _is_plain(self, scope: Scope, headers: Headers) -> bool:
+        """Whether nothing of a request's head could change its answer but what is read here."""
+        if scope["query_string"] or scope.get("root_path"):
+            return False
+        if b"authorization" in headers or b"content-encoding" in headers:
+            return False
+        cookie = headers.get(b"cookie")
+        if cookie is not None and (self._session_cookie in cookie or not cookie.isascii()):
+            return False
+        if self._https_only and scope["scheme"] != "https":
+            return False
+        return _is_allowed(headers.get(b"host", b""))
 
     def close(self) -> None:
         """End what answers."""
@@ -94,9 +111,14 @@ class Express:
         try:
             voter = _voter(scope, headers)
             check_key(voter.idempotency_key)
-            cast = prepare_cast(paper, parse_vote(loads_object(body)), voter)
+            identity = require_identity(paper.poll, voter)
+            ballot = paper.remembered(body)
+            if ballot is None:
+                ballot = read_ballot(paper, parse_vote(loads_object(body)))
+                paper.remember(body, ballot)
         except Refusal:
             return None  # perhaps by rules that have changed since
+        cast = make_cast(paper, identity, voter.idempotency_key, ballot)
         try:
             outcome = await self._outcome(cast, until)
             receipt = conclude(paper, outcome, voter, began=began)
@@ -138,23 +160,7 @@ class Express:
         return await reply.future
 
 
-# -- what is plain ----------------------------------------------------------------------------
-
-
-def _is_plain(scope: Scope, headers: Headers) -> bool:
-    """Whether nothing of a request's head could change its answer but what is read here."""
-    if scope["query_string"] or scope.get("root_path"):
-        return False
-    if b"authorization" in headers or b"content-encoding" in headers:
-        return False
-    cookie = headers.get(b"cookie")
-    if cookie is not None and (
-        settings.SESSION_COOKIE_NAME.encode() in cookie or not cookie.isascii()
-    ):
-        return False
-    if settings.SECURE_SSL_REDIRECT and scope["scheme"] != "https":
-        return False
-    return _is_allowed(headers.get(b"host", b""))
+# -- what a head says --------------------------------------------------------------------------
 
 
 @functools.lru_cache(256)

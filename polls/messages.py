@@ -45,7 +45,7 @@ PRIVATE = {
 WireHeaders = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """Status, headers and body of an answer, as they go over the wire (names in lower case)."""
 

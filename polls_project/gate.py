@@ -171,24 +171,40 @@ async def _read_body(scope: Scope, headers: Headers, receive: Receive) -> bytes:
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > limit + _DRAINED:
         raise _too_large(limit)
+    task, late = asyncio.current_task(), False
+
+    def give_up() -> None:  # what asyncio.timeout does, at a quarter of its cost
+        nonlocal late
+        if task is not None:
+            late = task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(settings.BODY_SECONDS, give_up)
+    try:
+        return await _receive_whole(receive, limit)
+    except asyncio.CancelledError:
+        if not late or task is None:
+            raise
+        task.uncancel()
+        raise Refusal(Code.REQUEST_TIMEOUT, headers={"Connection": "close"}) from None
+    finally:
+        timer.cancel()
+
+
+async def _receive_whole(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(settings.BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size <= limit:
-                    chunks.append(chunk)
-                elif size > limit + _DRAINED or not message.get("more_body"):
-                    raise _too_large(limit)
-                if not message.get("more_body"):
-                    return b"".join(chunks)
-    except TimeoutError:
-        raise Refusal(Code.REQUEST_TIMEOUT, headers={"Connection": "close"}) from None
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > limit + _DRAINED or not message.get("more_body"):
+            raise _too_large(limit)
+        if not message.get("more_body"):
+            return b"".join(chunks)
 
 
 def _too_large(limit: int) -> Refusal:

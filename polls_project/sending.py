@@ -2,7 +2,7 @@
 
 import functools
 import json
-import secrets
+import random
 from typing import Any
 
 from django.conf import settings
@@ -18,11 +18,12 @@ _PAGE_POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 _BODILESS = frozenset({204, 304})
+_random = random.Random()  # noqa: S311 - see new_request_id
 
 
 def new_request_id() -> str:
-    """Return what a log knows a request by."""
-    return secrets.token_hex(8)
+    """Return what a log knows a request by: 16 hex digits, which are no secret."""
+    return f"{_random.getrandbits(64):016x}"
 
 
 @functools.cache
@@ -44,16 +45,24 @@ def _standard_headers(*, html: bool, secure: bool) -> WireHeaders:
     return wire_headers(headers)
 
 
-def headers_of(answer: Answer, *, secure: bool) -> list[tuple[bytes, bytes]]:
-    """Return all headers of an answer, but for its request's id."""
-    own = dict(answer.headers)
+@functools.lru_cache(256)
+def _complete(headers: WireHeaders, *, bodiless: bool, secure: bool) -> WireHeaders:
+    """Return an answer's headers with the standard ones."""
+    own = dict(headers)
     html = own.get(b"content-type", b"").startswith(b"text/html")
     standard = _standard_headers(html=html, secure=secure)
-    headers = [*answer.headers, *(header for header in standard if header[0] not in own)]
-    if answer.status in _BODILESS:  # to which Django gives a length of nought
-        return [header for header in headers if header[0] != b"content-length"]
-    if b"content-length" not in own:
-        headers.append((b"content-length", str(len(answer.body)).encode()))
+    found = [*headers, *(header for header in standard if header[0] not in own)]
+    if bodiless:  # to which Django gives a length of nought
+        found = [header for header in found if header[0] != b"content-length"]
+    return tuple(found)
+
+
+def headers_of(answer: Answer, *, secure: bool) -> list[tuple[bytes, bytes]]:
+    """Return all headers of an answer, but for its request's id."""
+    bodiless = answer.status in _BODILESS
+    headers = list(_complete(answer.headers, bodiless=bodiless, secure=secure))
+    if not bodiless and not any(name == b"content-length" for name, _ in answer.headers):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     return headers
 
 

@@ -20,7 +20,7 @@ from polls.domain import deadline
 from polls.domain.database import Failure, failure_of
 from polls.domain.flush import Counted, Outcome, flush
 from polls.domain.replies import Reply
-from polls.domain.statements import Cast, statements
+from polls.domain.statements import Cast, Statements, statements
 from polls.errors import Code, Refusal
 
 logger = logging.getLogger(__name__)
@@ -51,33 +51,30 @@ def write_batch(casts: Sequence[Cast]) -> list[Outcome]:
     Raises Django's database errors where nothing was committed, and OutcomeUnknownError where
     that cannot be known.
     """
-    connection.close_if_unusable_or_obsolete()
-    connection.ensure_connection()
-    connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
-    try:
-        with connection.cursor() as cursor:
-            outcomes = flush(statements(cursor), casts)
-    except BaseException:
-        _abandon()
-        raise
-    try:
-        connection.commit()
-    except (DatabaseError, InterfaceError) as error:
-        _abandon()
-        # A conflict or a row that was refused: rolled back. A server that says nothing may have
-        # committed, and SQLite's log may hold the commit whose sync has failed.
-        if failure_of(error) in {Failure.AGAIN, Failure.ROW}:
+    with connection.cursor() as cursor:
+        words = statements(cursor)
+        try:
+            words.begin()
+            outcomes = flush(words, casts)
+        except BaseException:
+            _abandon(words)
             raise
-        raise OutcomeUnknownError from error
-    connection.set_autocommit(True)
+        try:
+            words.commit()
+        except (DatabaseError, InterfaceError) as error:
+            _abandon(words)
+            # A conflict or a row that was refused: rolled back. A server that says nothing may
+            # have committed, and SQLite's log may hold the commit whose sync has failed.
+            if failure_of(error) in {Failure.AGAIN, Failure.ROW}:
+                raise
+            raise OutcomeUnknownError from error
     return outcomes
 
 
-def _abandon() -> None:
+def _abandon(words: Statements) -> None:
     """Roll back, or drop the connection where even that fails."""
     try:
-        connection.rollback()
-        connection.set_autocommit(True)
+        words.rollback()
     except (DatabaseError, InterfaceError):
         connection.close()
 

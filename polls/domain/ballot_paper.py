@@ -7,13 +7,24 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from polls.domain.results import Count, OptionCount
 from polls.domain.statements import Tallied
 from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Option, Poll
+
+_REMEMBERED = 256  # bodies
+_REMEMBERED_BYTES = 1024
+
+
+@dataclass(slots=True)
+class CanonicalBallot:
+    """What a ballot marks: the same for every way to write it."""
+
+    options: tuple[uuid.UUID, ...]
+    hash: bytes  # SHA-256
 
 
 @dataclass(slots=True)
@@ -26,6 +37,7 @@ class BallotPaper:
     key: bytes
     confirmed_at: float = -math.inf  # when it was last known to be the current one, monotonic
     _count: tuple[Tallied, Count] | None = None
+    _remembered: dict[bytes, CanonicalBallot] = field(default_factory=dict)
 
     @property
     def poll_id(self) -> uuid.UUID:
@@ -39,14 +51,15 @@ class BallotPaper:
 
     def voter_key(self, identity: str) -> bytes:
         """Return the 32 bytes that stand for a voter in this poll and in no other."""
-        return hmac.digest(self.key, f"{self.poll.identity}:{identity}".encode(), "sha256")
+        message = f"{self.poll.identity}:{identity}"
+        return hmac.digest(self.key, message.encode(), "sha256")
 
     def receipt(self, voter_key: bytes, key_hash: bytes, ballot_hash: bytes) -> bytes:
         """Return the 16-byte receipt of a ballot; the same retry has the same receipt."""
         message = b"receipt:" + voter_key + key_hash + ballot_hash
         return hmac.digest(self.key, message, "sha256")[:16]
 
-    def canonical(self, choices: Iterable[object]) -> tuple[uuid.UUID, ...]:
+    def canonical(self, choices: Iterable[object]) -> CanonicalBallot:
         """Return the chosen options in canonical order, or raise `invalid_ballot`."""
         chosen: list[uuid.UUID] = []
         for place, choice in enumerate(choices):
@@ -65,7 +78,18 @@ class BallotPaper:
         if len(chosen) > self.poll.max_selections:
             detail = f"At most {self.poll.max_selections} may be chosen."
             raise _invalid("choices", "too_many", detail)
-        return tuple(sorted(chosen))
+        options = tuple(sorted(chosen))
+        hashed = hashlib.sha256(b"".join([option.bytes for option in options])).digest()
+        return CanonicalBallot(options, hashed)
+
+    def remembered(self, body: bytes) -> CanonicalBallot | None:
+        """Return the ballot that these very bytes were read as before."""
+        return self._remembered.get(body)
+
+    def remember(self, body: bytes, ballot: CanonicalBallot) -> None:
+        """Keep what a body was read as: in a hall, thousands send the same few."""
+        if len(self._remembered) < _REMEMBERED and len(body) <= _REMEMBERED_BYTES:
+            self._remembered[body] = ballot
 
     def count(self, tallied: Tallied) -> Count:
         """Return the count that a flush under this revision has left, one for all its votes."""
@@ -100,11 +124,6 @@ def _invalid(field: str, code: str, detail: str) -> Refusal:
 def wrong_shape(field: str, detail: str) -> Refusal:
     """Return the refusal of a ballot whose shape belongs to another kind of poll."""
     return _invalid(field, "wrong_shape", detail)
-
-
-def ballot_hash(chosen: Iterable[uuid.UUID]) -> bytes:
-    """Return the SHA-256 of a canonical ballot: the same ballot, the same 32 bytes."""
-    return hashlib.sha256(b"".join(option.bytes for option in chosen)).digest()
 
 
 def load_ballot_paper(poll: Poll) -> BallotPaper:

@@ -9,7 +9,7 @@ from polls.domain.statements import Cast, Statements, Taken, Tallied, VoterId, W
 from polls.errors import Code
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counted:
     """The vote is in; `seq` is the first version of the count that holds it."""
 

@@ -71,6 +71,15 @@ class Tallied:
 class Statements(Protocol):
     """What a flush asks of the database. Collections of keys come sorted."""
 
+    def begin(self) -> None:
+        """Begin the transaction of a flush."""
+
+    def commit(self) -> None:
+        """Commit it."""
+
+    def rollback(self) -> None:
+        """Undo it."""
+
     def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
         """Share each poll's row lock: no close and no change until the flush has committed."""
 
@@ -181,6 +190,18 @@ class Postgres:
             cursor.execute(_PREPARED)
             _prepared_on.add(connection.connection)
 
+    def begin(self) -> None:
+        """Begin with the first statements: it costs no trip of its own."""
+        self._waiting.append(("BEGIN", ()))
+
+    def commit(self) -> None:
+        """Commit."""
+        self._cursor.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll back; where nothing has begun, PostgreSQL only warns."""
+        self._cursor.execute("ROLLBACK")
+
     def _later(self, name: str, *columns: object) -> None:
         """Run a prepared statement before the next one whose rows are asked for."""
         self._waiting.append((f"EXECUTE {name}({', '.join(['%s'] * len(columns))})", columns))
@@ -269,6 +290,20 @@ class Sqlite:
 
     def __init__(self, cursor: Any) -> None:  # noqa: ANN401 - Django's cursor wrapper
         self._cursor = cursor
+
+    def begin(self) -> None:
+        """Take this connection's turn to write, and BEGIN IMMEDIATE."""
+        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+
+    def commit(self) -> None:
+        """Commit, and end the turn."""
+        connection.commit()
+        connection.set_autocommit(True)
+
+    def rollback(self) -> None:
+        """Roll back, and end the turn."""
+        connection.rollback()
+        connection.set_autocommit(True)
 
     def _each(self, sql: str, rows: Iterable[Sequence[object]]) -> Iterator[tuple[Any, ...]]:
         """Run the statement once a row and yield every row that comes back."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import secrets
 import time
 import uuid
@@ -13,11 +14,11 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 
 from polls.domain import deadline, voters
-from polls.domain.access import Viewer, access_poll, may_see_results
+from polls.domain.access import Viewer, access_poll, anybody_may_see, may_see_results
 from polls.domain.ballot_box import ballot_box
 from polls.domain.ballot_paper import (
     BallotPaper,
-    ballot_hash,
+    CanonicalBallot,
     load_ballot_paper,
     papers,
     wrong_shape,
@@ -32,11 +33,12 @@ from polls.models import Ballot, Participation, Poll, Selection
 logger = logging.getLogger(__name__)
 
 MIN_KEY, MAX_KEY = 16, 255  # characters of an Idempotency-Key
+_KEY = re.compile(f"[!-~]{{{MIN_KEY},{MAX_KEY}}}")
 _FIELDS = frozenset({"choices", "scores", "code"})
 _CHECKS = 3  # how often a ballot is checked against a definition that keeps changing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Voter:
     """Whoever votes, as the request presents them; nothing of it is checked yet."""
 
@@ -53,7 +55,7 @@ class Voter:
         return Viewer(self.user_id, voters.device_of(self.token) if self.token else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """A vote that stands, and what its voter may see of the count."""
 
@@ -68,9 +70,7 @@ class Receipt:
 
 def check_key(key: str | None) -> None:
     """Raise `malformed` for an Idempotency-Key that is not 16 to 255 visible ASCII characters."""
-    if key is None:
-        return
-    if not MIN_KEY <= len(key) <= MAX_KEY or not all("!" <= c <= "~" for c in key):
+    if key is not None and _KEY.fullmatch(key) is None:
         detail = f"Idempotency-Key takes {MIN_KEY} to {MAX_KEY} visible ASCII characters."
         raise Refusal(
             Code.MALFORMED, detail, errors=[FieldError("Idempotency-Key", "format", detail)]
@@ -110,7 +110,7 @@ def _are_scores(value: object) -> bool:
     return isinstance(value, dict) and all(type(score) is int for score in value.values())
 
 
-def _chosen(paper: BallotPaper, body: Mapping[str, Any]) -> tuple[uuid.UUID, ...]:
+def read_ballot(paper: BallotPaper, body: Mapping[str, Any]) -> CanonicalBallot:
     """Return the canonical ballot of a parsed body, or raise `invalid_ballot`."""
     if "scores" in body:
         raise wrong_shape("scores", "Only a score poll takes scores.")
@@ -144,34 +144,34 @@ def require_identity(poll: Poll, voter: Voter) -> str | None:
             return voter.idempotency_key
 
 
-def _make_cast(
-    paper: BallotPaper, identity: str | None, key: str | None, chosen: tuple[uuid.UUID, ...]
+def make_cast(
+    paper: BallotPaper, identity: str | None, key: str | None, ballot: CanonicalBallot
 ) -> Cast:
+    """Return the checked vote of a voter, with a ballot id and a receipt of its own."""
     # A voter whom nothing identifies is new with every request.
     voter_key = secrets.token_bytes(32) if identity is None else paper.voter_key(identity)
     key_hash = None if key is None else hashlib.sha256(key.encode()).digest()
-    hashed = ballot_hash(chosen)
     # Without a key a retry is another vote, so its receipt is its own.
-    receipt = paper.receipt(voter_key, key_hash or secrets.token_bytes(32), hashed)
+    receipt = paper.receipt(voter_key, key_hash or secrets.token_bytes(32), ballot.hash)
     return Cast(
         poll_id=paper.poll_id,
         revision=paper.revision,
         voter_key=voter_key,
         ballot_id=uuid.uuid4(),
         key_hash=key_hash,
-        ballot_hash=None if key_hash is None else hashed,
+        ballot_hash=None if key_hash is None else ballot.hash,
         receipt=receipt,
-        options=chosen,
+        options=ballot.options,
     )
 
 
-def prepare_cast(paper: BallotPaper, body: Mapping[str, Any], voter: Voter) -> Cast:
+def _prepare_cast(paper: BallotPaper, body: Mapping[str, Any], voter: Voter) -> Cast:
     """Return the checked vote of a parsed body.
 
     Raises the identity's refusals, then `invalid_ballot`.
     """
     identity = require_identity(paper.poll, voter)
-    return _make_cast(paper, identity, voter.idempotency_key, _chosen(paper, body))
+    return make_cast(paper, identity, voter.idempotency_key, read_ballot(paper, body))
 
 
 def cast_vote(
@@ -194,13 +194,13 @@ def cast_vote(
         paper = papers.current(str(poll_id)) if attempt == 0 else None
         if paper is not None:
             try:
-                cast = prepare_cast(paper, body, voter)
+                cast = _prepare_cast(paper, body, voter)
             except Refusal:  # perhaps by rules that have changed since: they are asked for anew
                 continue
         else:
             paper = load_ballot_paper(access_poll(poll_id, voter.viewer()))
             papers.keep(paper, began)
-            cast = prepare_cast(paper, body, voter)
+            cast = _prepare_cast(paper, body, voter)
         outcome = drop(cast)
         receipt = conclude(paper, outcome, voter, began=began)
         if receipt is not None:
@@ -220,9 +220,7 @@ def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter, *, began: float
     match outcome:
         case Counted(receipt, seq, tallied):
             papers.confirm(paper, began)
-            results = None
-            if may_see_results(paper.poll, voter.viewer(), has_voted=True):
-                results = paper.count(tallied).body
+            results = paper.count(tallied).body if _may_see(paper.poll, voter) else None
             seen = None if results is None else seq
             return Receipt(paper.poll_id, receipt.hex(), seen, results, replayed=False)
         case Replayed():
@@ -243,7 +241,7 @@ def replayed(
     poll_id: uuid.UUID, outcome: Replayed, current: Current | None, voter: Voter
 ) -> Receipt:
     """Return the first receipt again; `current` is where the poll stands now, if it is known."""
-    visible = current is not None and may_see_results(current.poll, voter.viewer(), has_voted=True)
+    visible = current is not None and _may_see(current.poll, voter)
     count = current.count if current is not None and visible else None
     return Receipt(
         poll_id,
@@ -252,6 +250,11 @@ def replayed(
         None if count is None else count.body,
         replayed=True,
     )
+
+
+def _may_see(poll: Poll, voter: Voter) -> bool:
+    """Whether somebody whose vote stands may see the count; mostly everybody may."""
+    return anybody_may_see(poll) or may_see_results(poll, voter.viewer(), has_voted=True)
 
 
 def _current_or_none(poll_id: uuid.UUID) -> Current | None:

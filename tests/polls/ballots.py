@@ -66,7 +66,7 @@ def make_cast(
 ) -> Cast:
     """Return a checked vote for the options at these places; each nameless voter is another."""
     chosen = paper.canonical([list(paper.options)[place] for place in places])
-    return voting._make_cast(paper, voter or uuid.uuid4().hex, key, chosen)
+    return voting.make_cast(paper, voter or uuid.uuid4().hex, key, chosen)
 
 
 def counted(cast: Cast, seq: int) -> Counted:

@@ -11,6 +11,17 @@ class Cors(CORSMiddleware):
     Starlette refuses in plain text. Without the headers of a grant a browser refuses by itself.
     """
 
+    async def simple_response(
+        self,
+        scope: Any,  # noqa: ANN401 - ASGI
+        receive: Any,  # noqa: ANN401 - the same
+        send: Any,  # noqa: ANN401 - the same
+        request_headers: Any,  # noqa: ANN401 - Starlette's
+    ) -> None:
+        """Add the grant to the answer, which must come by `send` for that."""
+        scope = {**scope, "extensions": {}}
+        await super().simple_response(scope, receive, send, request_headers)
+
     def preflight_response(self, request_headers: Any) -> Any:  # noqa: ANN401 - an ASGI application
         """Return what answers a preflight."""
         answer = super().preflight_response(request_headers)

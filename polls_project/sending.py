@@ -12,6 +12,8 @@ from polls.messages import Answer, WireHeaders, wire_headers
 Scope = Any
 Send = Any
 
+# The ASGI extension by which polls_project/uvicorn_http.py takes an answer in one piece.
+WHOLE_RESPONSE = "polls.response.whole"
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -57,20 +59,23 @@ def _complete(headers: WireHeaders, *, bodiless: bool, secure: bool) -> WireHead
     return tuple(found)
 
 
-def headers_of(answer: Answer, *, secure: bool) -> list[tuple[bytes, bytes]]:
-    """Return all headers of an answer, but for its request's id."""
-    bodiless = answer.status in _BODILESS
-    headers = list(_complete(answer.headers, bodiless=bodiless, secure=secure))
-    if not bodiless and not any(name == b"content-length" for name, _ in answer.headers):
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    return headers
+def headers_of(answer: Answer, *, secure: bool) -> WireHeaders:
+    """Return all headers of an answer, but for its length and its request's id."""
+    return _complete(answer.headers, bodiless=answer.status in _BODILESS, secure=secure)
 
 
 async def send_answer(scope: Scope, send: Send, answer: Answer, request_id: str = "") -> None:
     """Send an answer with its standard headers."""
     headers = headers_of(answer, secure=scope["scheme"] == "https")
-    headers.append((b"x-request-id", (request_id or new_request_id()).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    last = [(b"x-request-id", (request_id or new_request_id()).encode())]
+    if answer.status not in _BODILESS and all(name != b"content-length" for name, _ in headers):
+        last.append((b"content-length", b"%d" % len(answer.body)))
+    whole = scope.get("extensions", {}).get(WHOLE_RESPONSE)
+    if whole is not None and whole["send"](answer.status, headers, last, answer.body):
+        return
+    await send(
+        {"type": "http.response.start", "status": answer.status, "headers": [*headers, *last]}
+    )
     await send({"type": "http.response.body", "body": answer.body})
 
 

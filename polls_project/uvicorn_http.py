@@ -1,23 +1,90 @@
-"""Uvicorn's HTTP protocol, which refuses what it cannot parse as the API refuses everything."""
+"""Uvicorn's HTTP protocol: it takes our answers in one piece, and refuses as the API refuses."""
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import functools
+import re
+from collections.abc import Iterable
+
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from polls.errors import Code, Refusal
-from polls.messages import problem_answer
-from polls_project.sending import headers_of
+from polls.messages import WireHeaders, problem_answer
+from polls_project.sending import WHOLE_RESPONSE, headers_of
 
 _DETAIL = "This is no HTTP request: its method, URL, headers or chunks cannot be parsed."
 
 
+_CONTROLS = re.compile(rb"[\0\r\n]")
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as they stand in an HTTP/1.1 response."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+@functools.lru_cache(256)
+def _checked_lines(headers: WireHeaders) -> bytes | None:
+    """Return the same, None for what Uvicorn must look after."""
+    if any(name in {b"connection", b"transfer-encoding"} for name, _ in headers):
+        return None
+    if any(_CONTROLS.search(name) or _CONTROLS.search(value) for name, value in headers):
+        return None
+    return _lines(headers)
+
+
+def _send_whole(
+    cycle: RequestResponseCycle,
+    status: int,
+    headers: WireHeaders,
+    last: Iterable[tuple[bytes, bytes]],
+    body: bytes,
+) -> bool:
+    """Write an answer to the transport; False where Uvicorn must send it, message by message.
+
+    `last` are headers that our own code has made for this very answer. Uvicorn looks at each
+    header of each answer by two regular expressions; here those that always come are looked at
+    once.
+    """
+    lines = _checked_lines(headers)
+    if (
+        lines is None
+        or not cycle.keep_alive
+        or cycle.disconnected
+        or cycle.flow.write_paused
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    default = _lines(cycle.default_headers)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(
+        b"".join((STATUS_LINE[status], default, lines, _lines(last), b"\r\n", body))
+    )
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
 class HttpProtocol(HttpToolsProtocol):
-    """Answers what its parser stumbles over with a problem; there is no request to pass on."""
+    """Offers to take an answer in one piece; there are half as many steps to it."""
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request."""
+        super().on_headers_complete()
+        if self.cycle is not None:
+            send = functools.partial(_send_whole, self.cycle)
+            self.scope["extensions"] = {WHOLE_RESPONSE: {"send": send}}
 
     def send_400_response(self, msg: str) -> None:
         """Say so and close the connection, for where the next request begins is unknown."""
         del msg
         path = self.url.partition(b"?")[0].decode("ascii", errors="replace")
         answer = problem_answer(Refusal(Code.MALFORMED, _DETAIL), path)
-        headers = [*headers_of(answer, secure=False), (b"connection", b"close")]
-        lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
+        length = b"%d" % len(answer.body)
+        last = ((b"content-length", length), (b"connection", b"close"))
+        lines = _lines((*headers_of(answer, secure=False), *last))
+        self.transport.write(b"".join((STATUS_LINE[400], lines, b"\r\n", answer.body)))
         self.transport.close()

@@ -55,14 +55,14 @@ def flush(statements: Statements, casts: Sequence[Cast]) -> list[Outcome]:
     # The order of the keys, by what is quick to compare.
     order = sorted(first, key=lambda voter: (voter[0].int, voter[1]))
     candidates = [casts[first[voter]] for voter in order]
-    won = statements.participations(candidates) if candidates else set()
-    counted = [ballot for ballot in candidates if ballot.ballot_id in won]
+    counted = statements.participations(candidates) if candidates else []
 
     # Whoever did not get in: a retry, a second vote, or a vote outside the window.
+    won = {id(cast) for cast in counted}
     lost = [
         place
-        for place, cast in enumerate(casts)
-        if outcomes[place] is None and cast.ballot_id not in won
+        for place, cast in enumerate(casts if len(counted) < len(casts) else ())
+        if outcomes[place] is None and id(cast) not in won
     ]
     taken: dict[VoterId, Taken] = {}
     if lost:

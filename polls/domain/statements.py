@@ -86,8 +86,8 @@ class Statements(Protocol):
     def windows(self, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
         """Return where each poll stands; a poll that does not exist is left out."""
 
-    def participations(self, ballots: Sequence[Cast]) -> set[uuid.UUID]:
-        """Insert participations and return the ballot ids of those that got in."""
+    def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
+        """Insert participations and return those that got in."""
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Return what is known of voters who took part before."""
@@ -212,10 +212,13 @@ class Postgres:
         return self._run()
 
     def _run(self) -> list[tuple[Any, ...]]:
+        self._send()
+        return self._cursor.fetchall()  # type: ignore[no-any-return]
+
+    def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         sql = "; ".join([sql for sql, _ in waiting])
         self._cursor.execute(sql, [column for _, columns in waiting for column in columns])
-        return self._cursor.fetchall()  # type: ignore[no-any-return]
 
     def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
         """Pass the turnstiles, then share the row locks, both in order."""
@@ -227,9 +230,9 @@ class Postgres:
         self._waiting.append((_window_query("id = ANY(%s::uuid[])"), (_uuids(polls),)))
         return {row[0]: Window(row[1], row[3], row[2]) for row in self._run()}
 
-    def participations(self, ballots: Sequence[Cast]) -> set[uuid.UUID]:
+    def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
         """Let the primary key decide who gets in."""
-        rows = self._rows(
+        self._later(
             "polls_participate",
             _uuids([b.poll_id for b in ballots]),
             _bytes([b.voter_key for b in ballots]),
@@ -237,7 +240,11 @@ class Postgres:
             _bytes([b.key_hash for b in ballots]),
             _bytes([b.ballot_hash for b in ballots]),
         )
-        return {row[0] for row in rows}
+        self._send()
+        if self._cursor.rowcount == len(ballots):
+            return ballots
+        won = {row[0] for row in self._cursor.fetchall()}
+        return [ballot for ballot in ballots if ballot.ballot_id in won]
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Look the losers up."""
@@ -325,7 +332,7 @@ class Sqlite:
         rows = self._each(query, ([poll.hex] for poll in polls))
         return {uuid.UUID(row[0]): Window(row[1], row[3], row[2]) for row in rows}
 
-    def participations(self, ballots: Sequence[Cast]) -> set[uuid.UUID]:
+    def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
         """Let the primary key decide who gets in."""
         rows = self._each(
             "INSERT INTO polls_participation "
@@ -336,7 +343,8 @@ class Sqlite:
                 for b in ballots
             ),
         )
-        return {uuid.UUID(row[0]) for row in rows}
+        won = {row[0] for row in rows}
+        return [ballot for ballot in ballots if ballot.ballot_id.hex in won]
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Look the losers up."""

@@ -4,13 +4,11 @@ Every error here is the server's own: none is made up in Python.
 """
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from polls.domain.ballot_box import write_batch
 from polls.domain.flush import Counted, Outcome, Replayed
@@ -186,15 +184,13 @@ def test_connection_lost_after_commit_is_unknown_and_the_voters_retry_finds_the_
 ) -> None:
     """The server has committed, and its answer is lost on the way."""
     paper = new_paper(alice)
-    commit = BaseDatabaseWrapper._commit  # type: ignore[attr-defined] # not in the stubs
+    commit = Postgres.commit
 
-    def commit_and_lose(self: BaseDatabaseWrapper) -> None:
+    def commit_and_lose(self: Postgres) -> None:
         commit(self)
-        if threading.current_thread().name == "ballot-box":
-            with self.cursor() as cursor:
-                cursor.execute(LOSE_CONNECTION)
+        self._cursor.execute(LOSE_CONNECTION)
 
-    monkeypatch.setattr(BaseDatabaseWrapper, "_commit", commit_and_lose)
+    monkeypatch.setattr(Postgres, "commit", commit_and_lose)
     attempts = Attempts()
     key = new_key()
     first, again = (make_cast(paper, 0, voter="ann", key=key) for _ in range(2))

@@ -153,7 +153,7 @@ def test_participations_are_written_in_the_order_of_their_keys(
     written: list[list[tuple[uuid.UUID, bytes]]] = []
     participations = OURS.participations
 
-    def note_and_write(self: Any, ballots: Sequence[Cast]) -> set[uuid.UUID]:
+    def note_and_write(self: Any, ballots: Sequence[Cast]) -> Sequence[Cast]:
         written.append([(ballot.poll_id, ballot.voter_key) for ballot in ballots])
         return participations(self, ballots)
 

@@ -29,6 +29,12 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	  -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/bench.stamp: requirements-bench.txt $(VENV)/dev.stamp
+	@echo "Installing what the benchmark's peers need..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-bench.txt
+	@touch $@
+
 # -- run --------------------------------------------------------------------------------------
 .PHONY: run
 run: $(VENV)/run.stamp ## serve on PORT (8000): embedded, or on DATABASE_URL and REDIS_URL
@@ -46,6 +52,10 @@ dev: $(VENV)/run.stamp ## the development server (Daphne), with DEBUG on and rel
 .PHONY: demo
 demo: $(VENV)/dev.stamp ## Burlington 2009: 8,980 voters and 200 dashboards on the stack
 	@exec $(BIN)/python -m benchmarks.burlington $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/bench.stamp ## votes and results beside other ways to do it (ARGS="--only votes")
+	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
 
 # -- check ------------------------------------------------------------------------------------
 .PHONY: test
@@ -87,7 +97,7 @@ docs: $(VENV)/run.stamp ## write docs/errors.md from the catalogue
 requirements: ## pin requirements*.txt anew from the .in files
 	@test -x $(VENV)/uv/bin/uv || { $(PYTHON) -m venv $(VENV)/uv && \
 	  $(VENV)/uv/bin/pip install --quiet --disable-pip-version-check uv; }
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev requirements-bench; do \
 	  $(VENV)/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-header $$name.in -o $$name.txt; done
 

@@ -319,9 +319,9 @@ class Sqlite:
         for row in rows:
             yield from execute(sql, row)
 
-    def _run(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run the statement once a row."""
-        self._cursor.connection.executemany(sql, rows)
+    def _run(self, sql: str, rows: Iterable[Sequence[object]]) -> int:
+        """Run the statement once a row and return how many rows it changed in all."""
+        return int(self._cursor.connection.executemany(sql, rows).rowcount)
 
     def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
         """Do nothing: the transaction holds the only write lock since its first statement."""
@@ -334,14 +334,20 @@ class Sqlite:
 
     def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
         """Let the primary key decide who gets in."""
-        rows = self._each(
+        got_in = self._run(
             "INSERT INTO polls_participation "
             "(poll_id, voter_key, ballot_id, first_key_hash, first_ballot_hash) "
-            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING ballot_id",
-            (
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
                 (b.poll_id.hex, b.voter_key, b.ballot_id.hex, b.key_hash, b.ballot_hash)
                 for b in ballots
-            ),
+            ],
+        )
+        if got_in == len(ballots):
+            return ballots
+        rows = self._each(
+            "SELECT ballot_id FROM polls_participation WHERE poll_id = ? AND voter_key = ?",
+            ((b.poll_id.hex, b.voter_key) for b in ballots),
         )
         won = {row[0] for row in rows}
         return [ballot for ballot in ballots if ballot.ballot_id.hex in won]

@@ -276,7 +276,8 @@ class Postgres:
         Whoever holds a poll's row there has its Tally and TallyBucket rows to itself.
         """
         polls = sorted(ballots)
-        self._later("polls_lock_tallies", _uuids(polls))
+        if len(polls) > 1:
+            self._later("polls_lock_tallies", _uuids(polls))
         self._later("polls_raise", _uuids(polls), _numbers([ballots[poll] for poll in polls]))
         marked = (
             _uuids([poll for poll, _ in marks]),

@@ -17,6 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from polls.domain.deadline import bound_server_work
 from polls.express import Express
 from polls_project.cors import Cors
+from polls_project.django_threads import DjangoThreads
 from polls_project.gate import Gate
 from polls_project.health import Health
 from realtime.routing import websockets
@@ -25,7 +26,7 @@ from realtime.runtime import runtime
 connection_created.connect(bound_server_work)
 # What is loaded by now stays: looking through it for garbage takes 15 ms, in the midst of votes.
 gc.freeze()
-_gate = Gate(Express(), _django)
+_gate = Gate(Express(), DjangoThreads(_django))
 _health = Health()
 
 

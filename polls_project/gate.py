@@ -2,22 +2,20 @@
 
 It reads the whole body within its limits, refuses what two readers could understand in two ways,
 and gives each request its deadline and its id. Then the express door may answer; whatever it
-leaves goes to Django, where the gate bounds how many wait for a thread. A slow client therefore
-never holds one.
+leaves goes to Django. A slow client therefore never holds a thread.
 """
 
 import asyncio
 import logging
-import time
 from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
 from polls.domain import deadline
 from polls.errors import Code, Refusal
 from polls.express import Express, Headers
-from polls.messages import Answer, problem_answer
+from polls.messages import problem_answer
+from polls_project.django_threads import DjangoThreads
 from polls_project.sending import new_request_id, send_answer
 
 logger = logging.getLogger(__name__)
@@ -41,7 +39,6 @@ _ONCE = frozenset(
         b"x-voter-token",
     }
 )
-_GRACE = 0.3  # seconds after the deadline in which a thread may still answer by itself
 # Read and thrown away beyond the limit: a proxy that is still sending would otherwise meet a closed
 # connection and tell its client 502.
 _DRAINED = 1024 * 1024
@@ -52,16 +49,11 @@ class ClientGoneError(Exception):
 
 
 class Gate:
-    """ASGI in front of the express door, and of a WSGI application that runs in a few threads."""
+    """ASGI in front of the express door and of Django."""
 
-    def __init__(self, express: Express, wsgi: Any) -> None:  # noqa: ANN401 - a WSGI application
+    def __init__(self, express: Express, django: DjangoThreads) -> None:
         self._express = express
-        self._wsgi = wsgi
-        # No bound on the queue of answers: a thread must never wait for a client.
-        self._django: Any = WSGIMiddleware(
-            self._in_time, workers=settings.DJANGO_THREADS, send_queue_size=0
-        )
-        self._taken = 0
+        self._django = django
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -72,7 +64,7 @@ class Gate:
             until = deadline.now_plus()
             answer = await self._express.answer(scope, headers, body, until)
             if answer is None:
-                answer = await self._pass_in_turn(scope, body, until, request_id)
+                answer = await self._django.answer(scope, body, until, request_id)
         except ClientGoneError:
             return
         except Refusal as refusal:
@@ -86,62 +78,6 @@ class Gate:
     async def close(self) -> None:
         """End what answers beside Django."""
         await asyncio.get_running_loop().run_in_executor(None, self._express.close)
-
-    async def _pass_in_turn(
-        self, scope: Scope, body: bytes, until: float, request_id: str
-    ) -> Answer:
-        """Take the request on where there is room. Who is still sending a body takes none."""
-        if self._taken >= settings.DJANGO_THREADS + settings.DJANGO_QUEUE:
-            raise Refusal(Code.OVERLOADED)
-        self._taken += 1
-        try:
-            return await self._pass(scope, body, until, request_id)
-        finally:
-            self._taken -= 1
-
-    async def _pass(self, scope: Scope, body: bytes, until: float, request_id: str) -> Answer:
-        """Let Django answer; its thread is free again when this returns."""
-        dropped = {b"content-length", b"transfer-encoding", b"x-request-id"}
-        headers = [header for header in scope["headers"] if header[0] not in dropped]
-        headers.append((b"x-request-id", request_id.encode()))
-        if body:
-            headers.append((b"content-length", str(len(body)).encode()))
-        state: dict[str, Any] = {"deadline": until, "started": False}
-        inner = {**scope, "headers": headers, "polls": state}
-        messages: list[Any] = []
-
-        async def receive() -> dict[str, object]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def collect(message: Any) -> None:  # noqa: ANN401 - an ASGI message
-            messages.append(message)
-
-        try:
-            async with asyncio.timeout(until + _GRACE - time.monotonic()):
-                await self._django(inner, receive, collect)
-        except TimeoutError:
-            raise Refusal(_code_of_timeout(scope, started=state["started"])) from None
-        start = messages[0]
-        content = b"".join(message.get("body", b"") for message in messages[1:])
-        return Answer(start["status"], tuple(start["headers"]), content)
-
-    def _in_time(self, environ: Any, start_response: Any) -> Any:  # noqa: ANN401 - WSGI
-        """Run Django in this thread until the request's deadline."""
-        state = environ["asgi.scope"]["polls"]
-        state["started"] = True
-        with deadline.until(state["deadline"]):
-            response = self._wsgi(environ, start_response)
-            try:
-                return [b"".join(response)]
-            finally:
-                response.close()  # Django looks after its connection here
-
-
-def _code_of_timeout(scope: Scope, *, started: bool) -> Code:
-    """Return what can be said of a request that got no answer in time."""
-    if not started:
-        return Code.OVERLOADED
-    return Code.UNAVAILABLE if scope["method"] in {"GET", "HEAD"} else Code.OUTCOME_UNKNOWN
 
 
 def _read_headers(scope: Scope) -> dict[bytes, bytes]:

@@ -26,6 +26,8 @@ from realtime.runtime import runtime
 connection_created.connect(bound_server_work)
 # What is loaded by now stays: looking through it for garbage takes 15 ms, in the midst of votes.
 gc.freeze()
+# And the young are looked through after 10,000 new objects instead of 700: 4 µs less for a vote.
+gc.set_threshold(10_000, 20, 20)
 _gate = Gate(Express(), DjangoThreads(_django))
 _health = Health()
 

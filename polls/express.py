@@ -7,7 +7,6 @@ before it reaches the database, whoever names an account, and polls that are not
 
 import asyncio
 import functools
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -104,8 +103,7 @@ class Express:
         self, scope: Scope, headers: Headers, body: bytes, until: float
     ) -> Answer | None:
         path: str = scope["path"]
-        began = time.monotonic()
-        paper = papers.current(path[len(_BEFORE_ID) : -len(_VOTES)])
+        paper = papers.get(path[len(_BEFORE_ID) : -len(_VOTES)])
         if paper is None or headers.get(b"content-type", b"").lower() not in _JSON:
             return None
         try:
@@ -121,7 +119,7 @@ class Express:
         cast = make_cast(paper, identity, voter.idempotency_key, ballot)
         try:
             outcome = await self._outcome(cast, until)
-            receipt = conclude(paper, outcome, voter, began=began)
+            receipt = conclude(paper, outcome, voter)
             if receipt is None and isinstance(outcome, Replayed):
                 reading = await self._reading(paper.poll_id, until)
                 current = reading if isinstance(reading, Current) else None

@@ -95,6 +95,8 @@ class Broadcaster:
             with self._mutex:
                 dirty, self._dirty = self._dirty, set()
             started = self._loop.time()
+            if not settings.REDIS_URLS:  # nobody hears of it but this process's own hub
+                dirty &= self._hub.watched.keys()
             try:
                 counts = await in_thread(read_counts, dirty)
             except Exception:

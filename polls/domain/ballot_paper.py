@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-import math
 import threading
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,7 +33,6 @@ class BallotPaper:
     options: dict[str, uuid.UUID]  # by the id's text, as it comes over the wire, in their order
     texts: dict[uuid.UUID, str]
     key: bytes
-    confirmed_at: float = -math.inf  # when it was last known to be the current one, monotonic
     _count: tuple[Tallied, Count] | None = None
     _remembered: dict[bytes, CanonicalBallot] = field(default_factory=dict)
 
@@ -142,44 +139,37 @@ def load_ballot_paper(poll: Poll) -> BallotPaper:
 
 
 class Papers:
-    """The ballot papers of open polls that are being voted in, so that no vote reads one.
+    """The ballot papers of open polls that have been voted in, so that no vote reads one.
 
-    Each is good for a second from when it was last known to be current. A flush finds that out
-    anyway, for it compares revisions: a poll that is being voted in is never read again. A change
-    is thus met at once where it matters, in the flush, and within a second everywhere.
+    They may be out of date. A flush compares revisions under the poll's lock, so no vote is counted
+    by an old one, and whoever would refuse a vote by one reads the poll first: a change is met at
+    once, in every process, and nobody has to be told of it.
     """
 
-    def __init__(self, *, limit: int = 2048, seconds: float = 1.0) -> None:
+    def __init__(self, *, limit: int = 4096) -> None:
         self._limit = limit
-        self._seconds = seconds
         self._papers: dict[str, BallotPaper] = {}  # by the text of the poll's id
         self._mutex = threading.Lock()
 
-    def current(self, poll_id: str) -> BallotPaper | None:
-        """Return the paper of an open poll, None where it must be asked of the database."""
-        paper = self._papers.get(poll_id)
-        if paper is None or time.monotonic() - paper.confirmed_at > self._seconds:
-            return None
-        return paper
+    def get(self, poll_id: str) -> BallotPaper | None:
+        """Return the paper that was read last of a poll that was open then."""
+        return self._papers.get(poll_id)
 
-    def keep(self, paper: BallotPaper, at: float) -> None:
-        """Keep an open poll's paper that was read after this time of `time.monotonic()`."""
+    def keep(self, paper: BallotPaper) -> None:
+        """Keep an open poll's paper."""
         if paper.poll.status != Status.OPEN or paper.poll.opened_at is None:
             return
-        paper.confirmed_at = at
         with self._mutex:
             self._papers.pop(str(paper.poll_id), None)
             self._papers[str(paper.poll_id)] = paper
             while len(self._papers) > self._limit:
                 del self._papers[next(iter(self._papers))]  # the one that was read first
 
-    def confirm(self, paper: BallotPaper, at: float) -> None:
-        """Take it that the database knew this revision as the current one after this time."""
-        paper.confirmed_at = max(paper.confirmed_at, at)
-
     def forget(self, paper: BallotPaper) -> None:
         """Drop a paper that is not current any more."""
-        paper.confirmed_at = -math.inf
+        with self._mutex:
+            if self._papers.get(str(paper.poll_id)) is paper:
+                del self._papers[str(paper.poll_id)]
 
 
 papers = Papers()

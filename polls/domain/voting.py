@@ -4,7 +4,6 @@ import hashlib
 import logging
 import re
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
@@ -190,8 +189,7 @@ def cast_vote(
     check_key(voter.idempotency_key)
     drop = drop or _drop_into_box
     for attempt in range(_CHECKS + 1):
-        began = time.monotonic()
-        paper = papers.current(str(poll_id)) if attempt == 0 else None
+        paper = papers.get(str(poll_id)) if attempt == 0 else None
         if paper is not None:
             try:
                 cast = _prepare_cast(paper, body, voter)
@@ -199,10 +197,10 @@ def cast_vote(
                 continue
         else:
             paper = load_ballot_paper(access_poll(poll_id, voter.viewer()))
-            papers.keep(paper, began)
+            papers.keep(paper)
             cast = _prepare_cast(paper, body, voter)
         outcome = drop(cast)
-        receipt = conclude(paper, outcome, voter, began=began)
+        receipt = conclude(paper, outcome, voter)
         if receipt is not None:
             return receipt
         if isinstance(outcome, Replayed):
@@ -210,30 +208,25 @@ def cast_vote(
     raise Refusal(Code.OVERLOADED, "The poll is being changed faster than it can be voted in.")
 
 
-def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter, *, began: float) -> Receipt | None:
+def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter) -> Receipt | None:
     """Return the receipt of a vote that was counted, or raise why it was not.
 
     None where the database must be asked again: for the count of now, which a replay tells, or
-    for the definition, which has changed since the paper was printed. `began` is a time of
-    `time.monotonic()` before the vote was dropped into the box.
+    for the definition, which has changed since the paper was printed.
     """
     match outcome:
         case Counted(receipt, seq, tallied):
-            papers.confirm(paper, began)
             results = paper.count(tallied).body if _may_see(paper.poll, voter) else None
             seen = None if results is None else seq
             return Receipt(paper.poll_id, receipt.hex(), seen, results, replayed=False)
         case Replayed():
-            papers.confirm(paper, began)
             return None
         case Stale():
             papers.forget(paper)
             return None
-        case Code.ALREADY_VOTED | Code.IDEMPOTENCY_KEY_REUSED:
-            papers.confirm(paper, began)
-            raise Refusal(outcome)
         case Code():
-            papers.forget(paper)
+            if outcome in {Code.NOT_FOUND, Code.POLL_CLOSED}:
+                papers.forget(paper)
             raise Refusal(outcome)
 
 

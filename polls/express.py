@@ -7,6 +7,7 @@ before it reaches the database, whoever names an account, and polls that are not
 
 import asyncio
 import functools
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -55,6 +56,11 @@ class Express:
     def __init__(self) -> None:
         self.taken = 0  # requests that were answered here
         self._session_cookie = settings.SESSION_COOKIE_NAME.encode()
+        self._csrf_cookie = settings.CSRF_COOKIE_NAME.encode()
+        # A token that is none is replaced by a new one in the answer.
+        self._csrf_token = re.compile(
+            rb"(?:^|; )%b=[A-Za-z0-9]{32}(?:[A-Za-z0-9]{32})?(?:;|$)" % re.escape(self._csrf_cookie)
+        )
         self._https_only: bool = settings.SECURE_SSL_REDIRECT
         self._desk = ReadingDesk()
         self._outcomes: LoopReplies[Outcome] | None = None
@@ -87,11 +93,17 @@ class Express:
         if b"authorization" in headers or b"content-encoding" in headers:
             return False
         cookie = headers.get(b"cookie")
-        if cookie is not None and (self._session_cookie in cookie or not cookie.isascii()):
+        if cookie is not None and not self._is_plain_cookie(cookie):
             return False
         if self._https_only and scope["scheme"] != "https":
             return False
         return _is_allowed(headers.get(b"host", b""))
+
+    def _is_plain_cookie(self, cookie: bytes) -> bool:
+        """Whether Django's sessions and its CSRF protection have nothing to say about it."""
+        if self._session_cookie in cookie or not cookie.isascii():
+            return False
+        return self._csrf_cookie not in cookie or bool(self._csrf_token.search(cookie))
 
     def close(self) -> None:
         """End what answers."""

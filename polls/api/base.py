@@ -47,6 +47,10 @@ class View(APIView):
         response.headers.setdefault("Cache-Control", PRIVATE["Cache-Control"])
         if response.headers["Cache-Control"] == PRIVATE["Cache-Control"]:
             response.headers["Vary"] = PRIVATE["Vary"]
+        else:
+            # It was looked at for who asks, and the answer is the same for everybody: Django's
+            # middleware would tell caches to keep one for each session.
+            request.session.accessed = False
         return response
 
     @property

@@ -13,8 +13,9 @@ from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Option, Poll
 
-_REMEMBERED = 256  # bodies
-_REMEMBERED_BYTES = 1024
+# A paper holds 16 KB of bodies at most, or clients could fill the memory with padded ones.
+_REMEMBERED = 64  # bodies
+_REMEMBERED_BYTES = 256
 
 
 @dataclass(slots=True)
@@ -90,28 +91,30 @@ class BallotPaper:
 
     def count(self, tallied: Tallied) -> Count:
         """Return the count that a flush under this revision has left, one for all its votes."""
-        if self._count is None or self._count[0] is not tallied:
-            poll = self.poll
-            count = Count(
-                poll_id=poll.id,
-                title=poll.title,
-                kind=poll.kind,
-                status=poll.status,
-                revision=poll.revision,
-                seq=tallied.seq,
-                ballots=tallied.ballots,
-                certified_at=None,
-                opens_at=poll.opens_at,
-                closes_at=poll.closes_at,
-                opened_at=poll.opened_at,
-                deleted=False,
-                options=[
-                    OptionCount(option, text, tallied.votes[option], None)
-                    for option, text in self.texts.items()
-                ],
-            )
-            self._count = tallied, count
-        return self._count[1]
+        known = self._count  # another thread may put another one there meanwhile
+        if known is not None and known[0] is tallied:
+            return known[1]
+        poll = self.poll
+        count = Count(
+            poll_id=poll.id,
+            title=poll.title,
+            kind=poll.kind,
+            status=poll.status,
+            revision=poll.revision,
+            seq=tallied.seq,
+            ballots=tallied.ballots,
+            certified_at=None,
+            opens_at=poll.opens_at,
+            closes_at=poll.closes_at,
+            opened_at=poll.opened_at,
+            deleted=False,
+            options=[
+                OptionCount(option, text, tallied.votes[option], None)
+                for option, text in self.texts.items()
+            ],
+        )
+        self._count = tallied, count
+        return count
 
 
 def _invalid(field: str, code: str, detail: str) -> Refusal:

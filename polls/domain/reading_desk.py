@@ -7,6 +7,7 @@ all who came while the last was on its way.
 
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from polls.errors import Code
 logger = logging.getLogger(__name__)
 
 Reading = Current | Code | None
+
+# What a request must have left of its time, or one that is late would hurry the whole reading.
+_LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,9 @@ class ReadingDesk:
         The answer is None where it cannot be told here, or `unavailable`.
         """
         with self._changed:
+            if self._closing:
+                reply.set_result(Code.UNAVAILABLE)
+                return
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="reading-desk", daemon=True)
                 thread.start()
@@ -64,7 +71,12 @@ class ReadingDesk:
     def _run(self) -> None:
         try:
             while asked := self._next():
-                self._answer([one for one in asked if one.reply.set_running_or_notify_cancel()])
+                soon = time.monotonic() + _LEAST_SECONDS
+                standing = [one for one in asked if one.reply.set_running_or_notify_cancel()]
+                for one in standing:
+                    if one.until <= soon:
+                        one.reply.set_result(Code.UNAVAILABLE)
+                self._answer([one for one in standing if one.until > soon])
         finally:
             connection.close()
 
@@ -77,9 +89,11 @@ class ReadingDesk:
         return asked
 
     def _answer(self, asked: list[_Asked]) -> None:
+        if not asked:
+            return
         found: dict[uuid.UUID, Current] | Code
         try:
-            with deadline.until(min((one.until for one in asked), default=deadline.now_plus())):
+            with deadline.until(min(one.until for one in asked)):
                 found = _read({one.poll_id for one in asked})
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The results of %d requests cannot be read: %s", len(asked), error)

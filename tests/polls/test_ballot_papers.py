@@ -1,0 +1,275 @@
+"""Ballot papers that are kept: no vote reads one, and none is counted by one that has changed."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from subprocess import Popen
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from polls.domain import ballot_box, flush, voting
+from polls.domain.ballot_box import BallotBox, write_batch
+from polls.domain.ballot_paper import BallotPaper, load_ballot_paper, papers
+from polls.domain.flush import Outcome
+from polls.domain.statements import Cast, Window
+from polls.domain.voters import issue_voter_token
+from polls.models import Poll
+from tests.cast import Person, texts
+from tests.polls import wire
+from tests.polls.ballots import stored
+from tests.polls.processes import start_python
+from tests.polls.two_doors import Doors, two_doors, vote_of
+
+# Another process that changes polls as it is told, line by line.
+_CHANGER = """
+import json, uuid
+from polls.domain import lifecycle, polls
+for line in sys.stdin:
+    poll, what, changes = json.loads(line)
+    work = {"edit": polls.edit_poll, "close": lifecycle.close_poll, "delete": lifecycle.delete_poll}
+    work[what](uuid.UUID(poll), *([changes] if changes else []))
+    connection.close()
+    print("done", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[Doors]:
+    """Both doors, for the whole module."""
+    with two_doors() as found:
+        yield found
+
+
+@dataclass
+class Changer:
+    """The other process."""
+
+    process: Popen[str]
+
+    def change(self, poll: dict[str, Any], what: str, changes: Mapping[str, Any]) -> None:
+        """Change a poll, and wait until it is changed."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps([poll["id"], what, changes]) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+
+@pytest.fixture(scope="module")
+def changer(doors: Doors) -> Iterator[Changer]:  # noqa: ARG001 - it sees the same database
+    """Another process, which keeps no connection between two changes."""
+    with start_python(_CHANGER) as process:
+        yield Changer(process)
+        process.communicate(timeout=wire.PATIENCE)
+    assert process.returncode == 0
+
+
+@dataclass
+class Hall:
+    """A poll of two choices of three, and the door by which it is voted in."""
+
+    doors: Doors
+    poll: dict[str, Any]
+
+    def vote(self, *places: int) -> tuple[str, int, Any]:
+        """Vote for these options as somebody new; return who answered, and what."""
+        choices = [self.poll["options"][place]["id"] for place in places]
+        body = json.dumps({"choices": choices}).encode()
+        answer, door = self.doors.ask(vote_of(issue_voter_token(), body, self.poll["id"]))
+        return door, answer.status, json.loads(answer.body)
+
+    @property
+    def paper(self) -> BallotPaper | None:
+        return papers.get(self.poll["id"])
+
+    def keep_paper(self) -> BallotPaper:
+        """Let the paper be read, although nobody has voted."""
+        paper = load_ballot_paper(Poll.objects.get(id=self.poll["id"]))
+        papers.keep(paper)
+        assert self.paper is paper
+        return paper
+
+
+@pytest.fixture
+def hall(alice: Person, doors: Doors) -> Hall:
+    """A poll whose paper is kept."""
+    options = texts("Pizza", "Sushi", "Soup")
+    found = Hall(doors, alice.make_poll(kind="multiple", options=options))
+    found.keep_paper()
+    return found
+
+
+# -- a change that another process has made ------------------------------------------------------
+
+
+def _titles(answer: Any) -> tuple[str, list[str]]:
+    results = answer["results"]
+    return results["title"], [option["text"] for option in results["options"]]
+
+
+OLD = ("Lunch?", ["Pizza", "Sushi", "Soup"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"title": "Supper?"}, ("Supper?", OLD[1])),
+        ({"options": ["Soup", "PIZZA", "Rice"]}, (OLD[0], ["Soup", "PIZZA", "Rice"])),
+        ({"results_visibility": "after_vote"}, OLD),
+        ({"min_selections": 2, "max_selections": 2}, OLD),
+    ],
+)
+def test_vote_that_the_change_allows_is_counted_and_answered_by_the_new_definition(
+    hall: Hall, changer: Changer, changes: Mapping[str, Any], expected: tuple[str, list[str]]
+) -> None:
+    before = hall.paper
+    changer.change(hall.poll, "edit", changes)
+    assert hall.paper is before  # this process has not heard of it
+    door, status, answer = hall.vote(0, 2)
+    assert (door, status, _titles(answer)) == ("django", 201, expected)
+    assert [hall.vote(0, 2)[:2] for _ in range(2)] == [("express", 201)] * 2
+
+
+def test_receipt_shows_no_results_once_they_are_hidden(hall: Hall, changer: Changer) -> None:
+    changer.change(hall.poll, "edit", {"results_visibility": "owner"})
+    door, status, answer = hall.vote(0)
+    assert (door, status, answer["seq"]) == ("django", 201, None)
+    assert "results" not in answer
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("edit", {"max_selections": 1}), ("django", "invalid_ballot", ["too_many"])),
+        (("edit", {"min_selections": 3}), ("django", "invalid_ballot", ["too_few"])),
+        (("edit", {"kind": "single"}), ("django", "invalid_ballot", ["too_many"])),
+        (
+            ("edit", {"options": ["Rice", "Sushi"]}),
+            ("django", "invalid_ballot", ["unknown_option"]),
+        ),
+        (("edit", {"identity": "account"}), ("django", "authentication_required", [])),
+        (("close", {}), ("express", "poll_closed", [])),
+        (("delete", {}), ("express", "not_found", [])),
+    ],
+)
+def test_vote_that_the_change_forbids_is_refused_at_once(
+    hall: Hall,
+    changer: Changer,
+    change: tuple[str, Mapping[str, Any]],
+    expected: tuple[str, str, list[str]],
+) -> None:
+    before = hall.paper
+    changer.change(hall.poll, *change)
+    assert hall.paper is before
+    door, _, answer = hall.vote(0, 1)
+    fields = [error["code"] for error in answer.get("errors", [])]
+    assert (door, answer["code"], fields) == expected
+    assert stored(uuid.UUID(hall.poll["id"])).ballots == 0
+    assert hall.paper is not before
+
+
+def test_time_to_close_that_was_set_past_the_paper_is_kept(hall: Hall) -> None:
+    before = hall.paper
+    Poll.objects.filter(id=hall.poll["id"]).update(closes_at=timezone.now())
+    assert hall.paper is before
+    door, _, answer = hall.vote(0)
+    assert (door, answer["code"]) == ("express", "poll_closed")
+    assert stored(uuid.UUID(hall.poll["id"])).ballots == 0
+
+
+def test_ballot_that_was_read_under_the_old_rules_is_not_remembered_under_the_new(
+    hall: Hall, changer: Changer
+) -> None:
+    """The very same bytes, which are not read twice under one paper."""
+    paper = hall.keep_paper()
+    choices = [option["id"] for option in hall.poll["options"][:2]]
+    body = json.dumps({"choices": choices}).encode()
+    paper.remember(body, paper.canonical(choices))
+    changer.change(hall.poll, "edit", {"max_selections": 1})
+    assert hall.vote(0, 1)[2]["code"] == "invalid_ballot"
+    assert hall.vote(0)[:2] == ("express", 201)
+    assert hall.vote(0, 1)[2]["code"] == "invalid_ballot"
+
+
+def test_control_without_the_comparison_of_revisions_a_ballot_breaks_the_new_rules(
+    hall: Hall, changer: Changer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(cast: Cast, window: Window | None) -> None:
+        del cast, window
+
+    changer.change(hall.poll, "edit", {"max_selections": 1})
+    monkeypatch.setattr(flush, "_outcome_unlooked", blind)
+    assert hall.vote(0, 1)[:2] == ("express", 201)
+    assert Poll.objects.get(id=hall.poll["id"]).max_selections == 1
+    assert stored(uuid.UUID(hall.poll["id"])).votes == [1, 1, 0]  # one ballot, and two marks on it
+
+
+# -- what is not read ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Poll]:
+    """The polls whose papers have been read from the database."""
+    found: list[Poll] = []
+
+    def load(poll: Poll) -> BallotPaper:
+        found.append(poll)
+        return load_ballot_paper(poll)
+
+    monkeypatch.setattr(voting, "load_ballot_paper", load)
+    return found
+
+
+def test_first_vote_in_a_poll_reads_its_paper_and_no_other_does(
+    alice: Person, doors: Doors, loaded: list[Poll]
+) -> None:
+    hall = Hall(doors, alice.make_poll())
+    assert hall.vote(0)[:2] == ("django", 201)
+    paper = hall.paper
+    assert [hall.vote(place % 2)[:2] for place in range(50)] == [("express", 201)] * 50
+    assert [str(poll.id) for poll in loaded] == [hall.poll["id"]]
+    assert hall.paper is paper is not None
+
+
+def test_vote_by_a_kept_paper_reads_nothing_of_the_definition(hall: Hall) -> None:
+    """Neither options nor the key, and of the poll no more than its window and revision."""
+    said: list[str] = []
+
+    def write(casts: Sequence[Cast]) -> list[Outcome]:
+        with CaptureQueriesContext(connection) as queries:
+            outcomes = write_batch(casts)
+        said.extend(query["sql"] for query in queries)
+        return outcomes
+
+    with pytest.MonkeyPatch.context() as patch:
+        box = BallotBox(write)
+        patch.setattr(ballot_box._process, "box", box)
+        assert [hall.vote(0)[:2] for _ in range(3)] == [("express", 201)] * 3
+    box.close()
+    assert said
+    assert [sql for sql in said if "polls_pollkey" in sql or "title" in sql] == []
+
+
+def test_second_vote_and_retry_leave_the_paper_where_it_is_and_a_closed_poll_does_not(
+    alice: Person, hall: Hall
+) -> None:
+    token, key = issue_voter_token(), f"Idempotency-Key: {uuid.uuid4().hex}"
+    body = json.dumps({"choices": [hall.poll["options"][0]["id"]]}).encode()
+    paper = hall.paper
+
+    def vote(*headers: str) -> tuple[str, int, bool]:
+        answer, door = hall.doors.ask(vote_of(token, body, hall.poll["id"], *headers))
+        return door, answer.status, hall.paper is paper
+
+    assert vote(key) == ("express", 201, True)
+    assert vote(key) == ("express", 200, True)
+    assert vote() == ("express", 409, True)
+    assert alice.close(hall.poll).status_code == 200
+    assert vote() == ("express", 410, False)
+    assert vote() == ("django", 410, False)
+    assert hall.paper is None

@@ -86,8 +86,10 @@ DATABASES: dict[str, dict[str, object]] = {
         "OPTIONS": {
             "timeout": 5,
             "transaction_mode": "IMMEDIATE",
-            # FULL: a commit that was answered survives a power cut.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+            # FULL: a commit that was answered survives a power cut. The log is carried into the
+            # file after 40 MB instead of 4: the same hot pages are written there less often.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+            "PRAGMA wal_autocheckpoint=10000;",
         },
     }
 }

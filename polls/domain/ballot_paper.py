@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from polls.domain.results import Count, OptionCount
 from polls.domain.statements import Tallied
-from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Option, Poll
 
@@ -142,7 +141,7 @@ def load_ballot_paper(poll: Poll) -> BallotPaper:
 
 
 class Papers:
-    """The ballot papers of open polls that have been voted in, so that no vote reads one.
+    """The ballot papers of polls that have been voted in, so that no vote reads one.
 
     They may be out of date. A flush compares revisions under the poll's lock, so no vote is counted
     by an old one, and whoever would refuse a vote by one reads the poll first: a change is met at
@@ -155,12 +154,12 @@ class Papers:
         self._mutex = threading.Lock()
 
     def get(self, poll_id: str) -> BallotPaper | None:
-        """Return the paper that was read last of a poll that was open then."""
+        """Return the paper that was read last of a poll that had opened by then."""
         return self._papers.get(poll_id)
 
     def keep(self, paper: BallotPaper) -> None:
-        """Keep an open poll's paper."""
-        if paper.poll.status != Status.OPEN or paper.poll.opened_at is None:
+        """Keep the paper of a poll that has opened; whoever comes too late is told by the flush."""
+        if paper.poll.opened_at is None:
             return
         with self._mutex:
             self._papers.pop(str(paper.poll_id), None)

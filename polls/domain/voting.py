@@ -225,7 +225,7 @@ def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter) -> Receipt | No
             papers.forget(paper)
             return None
         case Code():
-            if outcome in {Code.NOT_FOUND, Code.POLL_CLOSED}:
+            if outcome is Code.NOT_FOUND:
                 papers.forget(paper)
             raise Refusal(outcome)
 

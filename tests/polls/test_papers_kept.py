@@ -26,7 +26,7 @@ def test_paper_that_is_forgotten_is_gone_and_a_newer_one_stays(alice: Person) ->
         assert kept.get(name) is None
 
 
-def test_poll_that_is_not_open_has_no_paper_to_keep(alice: Person) -> None:
+def test_poll_that_has_not_opened_has_no_paper_to_keep(alice: Person) -> None:
     kept = Papers()
     for status in ("draft", "open", "closed", "scheduled"):
         paper = new_paper(alice, status="draft" if status == "draft" else "open")
@@ -35,7 +35,7 @@ def test_poll_that_is_not_open_has_no_paper_to_keep(alice: Person) -> None:
         elif status == "closed":
             paper.poll.status = "closed"
         kept.keep(paper)
-        expected = paper if status == "open" else None
+        expected = paper if status in {"open", "closed"} else None
         assert kept.get(str(paper.poll_id)) is expected
 
 

@@ -15,6 +15,8 @@ import psutil
 import psycopg2
 import requests
 
+from polls.models import Ballot, Option, Participation, Poll, PollTally, Tally
+from tests.cast import standing_rows
 from tests.live import ROOT, START_SECONDS, Server
 
 # What a server's log must never hold. "Unexpected exception in receive task" is channels-redis
@@ -169,8 +171,8 @@ def connections(server: Server) -> int:
 
 
 def count_rows(server: Server) -> dict[str, int]:
-    """Return how many rows the tables hold that a socket could reach."""
-    tables = ("poll", "option", "polltally", "tally", "participation", "ballot", "liveticket")
+    """Return how many rows the tables hold that a socket could reach, less what is swept away."""
     return {
-        table: int(ask(server, f"SELECT COUNT(*) FROM polls_{table}")[0][0]) for table in tables
+        model.__name__: int(ask(server, f"SELECT COUNT(*) FROM {standing_rows(model)}")[0][0])
+        for model in (Poll, Option, PollTally, Tally, Participation, Ballot)
     }

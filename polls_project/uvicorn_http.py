@@ -2,6 +2,7 @@
 
 import functools
 import re
+import weakref
 from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -36,7 +37,7 @@ def _checked_lines(headers: WireHeaders) -> bytes | None:
 
 
 def _send_whole(
-    cycle: RequestResponseCycle,
+    request: "weakref.ref[RequestResponseCycle]",
     status: int,
     headers: WireHeaders,
     last: Iterable[tuple[bytes, bytes]],
@@ -48,9 +49,10 @@ def _send_whole(
     header of each answer by two regular expressions; here those that always come are looked at
     once.
     """
-    lines = _checked_lines(headers)
+    cycle, lines = request(), _checked_lines(headers)
     if (
-        lines is None
+        cycle is None
+        or lines is None
         or not cycle.keep_alive
         or cycle.disconnected
         or cycle.flow.write_paused
@@ -75,7 +77,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin with a request."""
         super().on_headers_complete()
         if self.cycle is not None:
-            send = functools.partial(_send_whole, self.cycle)
+            # Weakly: the cycle holds the scope, and only a search for garbage would free the two.
+            send = functools.partial(_send_whole, weakref.ref(self.cycle))
             self.scope["extensions"] = {WHOLE_RESPONSE: {"send": send}}
 
     def send_400_response(self, msg: str) -> None:

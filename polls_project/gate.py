@@ -7,6 +7,7 @@ leaves goes to Django. A slow client therefore never holds a thread.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from polls.errors import Code, Refusal
 from polls.express import Express, Headers
 from polls.messages import problem_answer
 from polls_project.django_threads import DjangoThreads
-from polls_project.sending import new_request_id, send_answer
+from polls_project.sending import WHOLE, new_request_id, send_answer
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +55,16 @@ class Gate:
     def __init__(self, express: Express, django: DjangoThreads) -> None:
         self._express = express
         self._django = django
+        self._limit: int = settings.MAX_BODY_BYTES
+        self._vote_limit: int = settings.MAX_VOTE_BODY_BYTES
+        self._seconds: float = settings.BODY_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         request_id = new_request_id()
         try:
             headers = _read_headers(scope)
-            body = await _read_body(scope, headers, receive)
+            body = await self._read_body(scope, headers, receive)
             until = deadline.now_plus()
             answer = await self._express.answer(scope, headers, body, until)
             if answer is None:
@@ -75,6 +79,22 @@ class Gate:
             answer = problem_answer(fault, scope["path"])
         await send_answer(scope, send, answer, request_id)
 
+    async def _read_body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+        """Return the whole body, or raise `body_too_large` or `request_timeout`."""
+        limit = self._vote_limit if scope["path"].endswith("/votes/") else self._limit
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > limit + _DRAINED:
+            raise _too_large(limit)
+        if (whole := scope.get("extensions", {}).get(WHOLE)) is not None:
+            body: bytes | None = whole["request"].body()
+            if body is not None and len(body) <= limit:
+                return body  # which came with its head: nothing to wait for
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await _receive_whole(receive, limit)
+        except TimeoutError:
+            raise Refusal(Code.REQUEST_TIMEOUT, headers={"Connection": "close"}) from None
+
     async def close(self) -> None:
         """End what answers beside Django."""
         await asyncio.get_running_loop().run_in_executor(None, self._express.close)
@@ -82,48 +102,29 @@ class Gate:
 
 def _read_headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name, or refuse what Django and we could read in two ways."""
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        # WSGI writes both A-B and A_B as HTTP_A_B.
-        if b"_" in name:
-            raise Refusal(Code.MALFORMED, "A header's name holds an underscore.")
-        if name not in found:
-            found[name] = value
-        elif name in _ONCE:
-            raise Refusal(Code.MALFORMED, f"{name.decode()} comes more than once.")
-        else:
-            found[name] += b"," + value  # as WSGI joins them
+    found: dict[bytes, bytes] = dict(scope["headers"])
+    if len(found) < len(scope["headers"]):
+        found = _join_headers(scope["headers"])
+    # WSGI writes both A-B and A_B as HTTP_A_B.
+    if b"_" in b"".join(found):
+        raise Refusal(Code.MALFORMED, "A header's name holds an underscore.")
     query = scope["query_string"]
     if "\0" in scope["path"] or b"%00" in query or not query.isascii():
         raise Refusal(Code.MALFORMED, "The URL holds a character that cannot be read.")
     return found
 
 
-async def _read_body(scope: Scope, headers: Headers, receive: Receive) -> bytes:
-    """Return the whole body, or raise `body_too_large` or `request_timeout`."""
-    limit = settings.MAX_BODY_BYTES
-    if scope["path"].endswith("/votes/"):
-        limit = settings.MAX_VOTE_BODY_BYTES
-    length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length) > limit + _DRAINED:
-        raise _too_large(limit)
-    task, late = asyncio.current_task(), False
-
-    def give_up() -> None:  # what asyncio.timeout does, at a quarter of its cost
-        nonlocal late
-        if task is not None:
-            late = task.cancel()
-
-    timer = asyncio.get_running_loop().call_later(settings.BODY_SECONDS, give_up)
-    try:
-        return await _receive_whole(receive, limit)
-    except asyncio.CancelledError:
-        if not late or task is None:
-            raise
-        task.uncancel()
-        raise Refusal(Code.REQUEST_TIMEOUT, headers={"Connection": "close"}) from None
-    finally:
-        timer.cancel()
+def _join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers of which some come more than once."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name not in found:
+            found[name] = value
+        elif name in _ONCE:
+            raise Refusal(Code.MALFORMED, f"{name.decode()} comes more than once.")
+        else:
+            found[name] += b"," + value  # as WSGI joins them
+    return found
 
 
 async def _receive_whole(receive: Receive, limit: int) -> bytes:

@@ -12,8 +12,9 @@ from polls.messages import Answer, WireHeaders, wire_headers
 Scope = Any
 Send = Any
 
-# The ASGI extension by which polls_project/uvicorn_http.py takes an answer in one piece.
-WHOLE_RESPONSE = "polls.response.whole"
+# The ASGI extension by which polls_project/uvicorn_http.py gives a body and takes an answer in one
+# piece.
+WHOLE = "polls.whole"
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -48,30 +49,32 @@ def _standard_headers(*, html: bool, secure: bool) -> WireHeaders:
 
 
 @functools.lru_cache(256)
-def _complete(headers: WireHeaders, *, bodiless: bool, secure: bool) -> WireHeaders:
-    """Return an answer's headers with the standard ones."""
+def _complete(headers: WireHeaders, bodiless: bool, secure: bool) -> tuple[WireHeaders, bool]:  # noqa: FBT001 - a cache's key, and by name it costs twice as much
+    """Return an answer's headers with the standard ones, and whether its length must be added."""
     own = dict(headers)
     html = own.get(b"content-type", b"").startswith(b"text/html")
     standard = _standard_headers(html=html, secure=secure)
     found = [*headers, *(header for header in standard if header[0] not in own)]
     if bodiless:  # to which Django gives a length of nought
         found = [header for header in found if header[0] != b"content-length"]
-    return tuple(found)
+    return tuple(found), not bodiless and all(name != b"content-length" for name, _ in found)
 
 
 def headers_of(answer: Answer, *, secure: bool) -> WireHeaders:
     """Return all headers of an answer, but for its length and its request's id."""
-    return _complete(answer.headers, bodiless=answer.status in _BODILESS, secure=secure)
+    return _complete(answer.headers, answer.status in _BODILESS, secure)[0]
 
 
 async def send_answer(scope: Scope, send: Send, answer: Answer, request_id: str = "") -> None:
     """Send an answer with its standard headers."""
-    headers = headers_of(answer, secure=scope["scheme"] == "https")
+    headers, measured = _complete(
+        answer.headers, answer.status in _BODILESS, scope["scheme"] == "https"
+    )
     last = [(b"x-request-id", (request_id or new_request_id()).encode())]
-    if answer.status not in _BODILESS and all(name != b"content-length" for name, _ in headers):
+    if measured:
         last.append((b"content-length", b"%d" % len(answer.body)))
-    whole = scope.get("extensions", {}).get(WHOLE_RESPONSE)
-    if whole is not None and whole["send"](answer.status, headers, last, answer.body):
+    whole = scope.get("extensions", {}).get(WHOLE)
+    if whole is not None and whole["request"].send(answer.status, headers, last, answer.body):
         return
     await send(
         {"type": "http.response.start", "status": answer.status, "headers": [*headers, *last]}

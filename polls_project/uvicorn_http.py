@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from polls.errors import Code, Refusal
 from polls.messages import WireHeaders, problem_answer
-from polls_project.sending import WHOLE_RESPONSE, headers_of
+from polls_project.sending import WHOLE, headers_of
 
 _DETAIL = "This is no HTTP request: its method, URL, headers or chunks cannot be parsed."
 
@@ -36,50 +36,60 @@ def _checked_lines(headers: WireHeaders) -> bytes | None:
     return _lines(headers)
 
 
-def _send_whole(
-    request: "weakref.ref[RequestResponseCycle]",
-    status: int,
-    headers: WireHeaders,
-    last: Iterable[tuple[bytes, bytes]],
-    body: bytes,
-) -> bool:
-    """Write an answer to the transport; False where Uvicorn must send it, message by message.
+class Whole:
+    """The extension of one request: its body and its answer, each in one piece.
 
-    `last` are headers that our own code has made for this very answer. Uvicorn looks at each
-    header of each answer by two regular expressions; here those that always come are looked at
-    once.
+    It holds the cycle weakly: the cycle holds the scope, and only the collector would free the two.
     """
-    cycle, lines = request(), _checked_lines(headers)
-    if (
-        cycle is None
-        or lines is None
-        or not cycle.keep_alive
-        or cycle.disconnected
-        or cycle.flow.write_paused
-        or cycle.scope["method"] == "HEAD"
-    ):
-        return False
-    default = _lines(cycle.default_headers)
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(
-        b"".join((STATUS_LINE[status], default, lines, _lines(last), b"\r\n", body))
-    )
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = weakref.ref(cycle)
+
+    def body(self) -> bytes | None:
+        """Return the body if all of it has come, None where it must be received."""
+        cycle = self._cycle()
+        return None if cycle is None or cycle.more_body or cycle.disconnected else bytes(cycle.body)
+
+    def send(
+        self, status: int, headers: WireHeaders, last: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Write an answer to the transport; False where Uvicorn must send it, message by message.
+
+        `last` are headers that our own code has made for this very answer. Uvicorn looks at each
+        header of each answer by two regular expressions; here those that always come are looked
+        at once.
+        """
+        cycle, lines = self._cycle(), _checked_lines(headers)
+        if (
+            cycle is None
+            or lines is None
+            or not cycle.keep_alive
+            or cycle.disconnected
+            or cycle.flow.write_paused
+            or cycle.scope["method"] == "HEAD"
+        ):
+            return False
+        default = _lines(cycle.default_headers)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(
+            b"".join((STATUS_LINE[status], default, lines, _lines(last), b"\r\n", body))
+        )
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Offers to take an answer in one piece; there are half as many steps to it."""
+    """Gives a body and takes an answer in one piece; there are half as many steps to each."""
 
     def on_headers_complete(self) -> None:
         """Begin with a request."""
         super().on_headers_complete()
         if self.cycle is not None:
-            # Weakly: the cycle holds the scope, and only a search for garbage would free the two.
-            send = functools.partial(_send_whole, weakref.ref(self.cycle))
-            self.scope["extensions"] = {WHOLE_RESPONSE: {"send": send}}
+            self.scope["extensions"] = {WHOLE: {"request": Whole(self.cycle)}}
 
     def send_400_response(self, msg: str) -> None:
         """Say so and close the connection, for where the next request begins is unknown."""

@@ -1,12 +1,15 @@
 """Answers that our own protocol writes in one piece read as those that Uvicorn writes in two."""
 
+import gc
 import json
 import socket
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.live import Server
+from tests.polls.two_doors import two_doors
 from tests.polls.wire import Answer, connect, receive
 
 OF_THE_MOMENT = {"Date", "X-Request-Id", "Connection"}
@@ -128,3 +131,21 @@ def test_answer_without_a_body_has_no_length(live: Server, poll: dict[str, Any])
         assert (known.status, known.body) == (304, b"")
         assert known.headers["Content-Length"] is None
         assert known.headers["ETag"] == etag
+
+
+# -- what is left of a request ----------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_request_that_was_answered_waits_for_no_collector() -> None:
+    """Thousands a second would fill the caches between two of its rounds."""
+    gc.collect()
+    gc.disable()
+    try:
+        with two_doors() as doors:
+            for _ in range(50):
+                assert doors.open.ask(_request("/api/v1/nothing/")).status == 404
+        left = [found for found in gc.get_objects() if isinstance(found, RequestResponseCycle)]
+    finally:
+        gc.enable()
+    assert len(left) < 10

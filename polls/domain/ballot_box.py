@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -96,6 +97,7 @@ class BallotBox:
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self._queue: deque[_Waiting] = deque()
+        self._answered = 0  # votes of the batch before, if the box has not been idle since
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -146,9 +148,17 @@ class BallotBox:
     def _next_batch(self) -> list[_Waiting]:
         """Wait for votes and take them out; empty when the box is closed and drained."""
         with self._changed:
+            if not self._queue:
+                self._answered = 0
             while not self._queue and not self._closing:
                 self._changed.wait()
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_limit))]
+            # Half of those who wait and of those who were just answered and may vote again. To
+            # take all who wait would end with everybody in one batch, and then the database
+            # stands still while their answers are written, and the event loop during the flush.
+            half = (len(self._queue) + self._answered + 1) // 2
+            number = min(len(self._queue), half, self._batch_limit)
+            taken = [self._queue.popleft() for _ in range(number)]
+            self._answered = number
         # Whoever gave up waiting has cancelled and been told `overloaded`: not to be counted.
         batch = [waiting for waiting in taken if waiting.reply.set_running_or_notify_cancel()]
         # Nor is who would not hear of it, or one late vote would hurry the whole flush.
@@ -176,12 +186,12 @@ class BallotBox:
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.reply.set_result(outcome)
             counted = {
-                waiting.cast.poll_id
+                waiting.cast.poll
                 for waiting, outcome in zip(batch, outcomes, strict=True)
                 if isinstance(outcome, Counted)
             }
             for poll_id in counted:
-                events.publish(poll_id, events.Event.VOTED)
+                events.publish(uuid.UUID(poll_id), events.Event.VOTED)
 
     def _settle_failure(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Nothing was committed: find the bad row by halving, or refuse the batch by name."""

@@ -20,7 +20,7 @@ _REPLAYED = wire_headers({**_JSON, "Idempotent-Replayed": "true"})
 def receipt_answer(receipt: Receipt) -> Answer:
     """Return 201 for a vote that was counted now, 200 for one that was before."""
     seq = "null" if receipt.seq is None else str(receipt.seq)
-    body = f'{{"poll":"{receipt.poll_id}","receipt":"{receipt.receipt}","seq":{seq}'.encode()
+    body = f'{{"poll":"{receipt.poll}","receipt":"{receipt.receipt}","seq":{seq}'.encode()
     if receipt.results is not None:
         body += b',"results":' + receipt.results
     body += b"}"

@@ -9,8 +9,8 @@ import asyncio
 import functools
 import re
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -20,10 +20,10 @@ from django.http.cookie import parse_cookie
 from polls.answers import receipt_answer, results_answer
 from polls.domain.access import anybody_may_see
 from polls.domain.ballot_box import ballot_box
-from polls.domain.ballot_paper import papers
-from polls.domain.current import Current
+from polls.domain.ballot_paper import BallotPaper, papers, read_papers
+from polls.domain.current import Current, read_current
 from polls.domain.flush import Outcome, Replayed
-from polls.domain.reading_desk import Reading, ReadingDesk
+from polls.domain.reading_desk import ReadingDesk
 from polls.domain.replies import LoopReplies
 from polls.domain.statements import Cast
 from polls.domain.voting import (
@@ -40,6 +40,7 @@ from polls.errors import Code, Refusal
 from polls.messages import Answer, problem_answer, token_of_cookie, voter_cookie_name
 from polls.strict_json import loads_object
 
+T = TypeVar("T")
 Scope = Any
 Headers = Mapping[bytes, bytes]
 
@@ -62,9 +63,9 @@ class Express:
             rb"(?:^|; )%b=[A-Za-z0-9]{32}(?:[A-Za-z0-9]{32})?(?:;|$)" % re.escape(self._csrf_cookie)
         )
         self._https_only: bool = settings.SECURE_SSL_REDIRECT
-        self._desk = ReadingDesk()
+        self._readings = _Readings(read_current)
+        self._papers = _Readings(read_papers)
         self._outcomes: LoopReplies[Outcome] | None = None
-        self._readings: LoopReplies[Reading] | None = None
 
     async def answer(
         self, scope: Scope, headers: Headers, body: bytes, until: float
@@ -107,7 +108,8 @@ class Express:
 
     def close(self) -> None:
         """End what answers."""
-        self._desk.close()
+        self._readings.close()
+        self._papers.close()
 
     # -- votes --------------------------------------------------------------------------------
 
@@ -115,8 +117,11 @@ class Express:
         self, scope: Scope, headers: Headers, body: bytes, until: float
     ) -> Answer | None:
         path: str = scope["path"]
-        paper = papers.get(path[len(_BEFORE_ID) : -len(_VOTES)])
-        if paper is None or headers.get(b"content-type", b"").lower() not in _JSON:
+        if headers.get(b"content-type", b"").lower() not in _JSON:
+            return None
+        name = path[len(_BEFORE_ID) : -len(_VOTES)]
+        paper = papers.get(name) or await self._read_paper(name, until)
+        if paper is None:
             return None
         try:
             voter = _voter(scope, headers)
@@ -133,12 +138,24 @@ class Express:
             outcome = await self._outcome(cast, until)
             receipt = conclude(paper, outcome, voter)
             if receipt is None and isinstance(outcome, Replayed):
-                reading = await self._reading(paper.poll_id, until)
+                reading = await self._readings.of(paper.poll_id, until)
                 current = reading if isinstance(reading, Current) else None
-                receipt = replayed(paper.poll_id, outcome, current, voter)
+                receipt = replayed(paper, outcome, current, voter)
         except Refusal as refusal:
             return problem_answer(refusal, path)
         return None if receipt is None else receipt_answer(receipt)
+
+    async def _read_paper(self, name: str, until: float) -> BallotPaper | None:
+        """Have the ballot paper read; all who open a poll's voting together wait for one reading.
+
+        None where there is none, or it cannot be read: Django will say why.
+        """
+        poll_id = _uuid(name)
+        try:
+            paper = None if poll_id is None else await self._papers.of(poll_id, until)
+        except Exception:  # noqa: BLE001 - the desk has logged it; perhaps another poll's paper
+            return None
+        return paper if isinstance(paper, BallotPaper) else None
 
     async def _outcome(self, cast: Cast, until: float) -> Outcome:
         """Drop a vote into the ballot box and wait for what becomes of it."""
@@ -154,20 +171,32 @@ class Express:
         poll_id = _uuid(path[len(_BEFORE_ID) : -len(_RESULTS)])
         if poll_id is None:
             return None
-        reading = await self._reading(poll_id, until)
+        reading = await self._readings.of(poll_id, until)
         if isinstance(reading, Code):
             return problem_answer(Refusal(reading), path)
         if reading is None or reading.due or not anybody_may_see(reading.poll):
             return None
         return results_answer(reading, headers.get(b"if-none-match", b"").decode("latin-1"))
 
-    async def _reading(self, poll_id: uuid.UUID, until: float) -> Reading:
-        """Ask where a poll stands now."""
-        if self._readings is None or self._readings.loop is not asyncio.get_running_loop():
-            self._readings = LoopReplies(late=Code.UNAVAILABLE, unknown=Code.UNAVAILABLE)
-        reply = self._readings.new(until)
+
+class _Readings(Generic[T]):
+    """A reading desk, asked from the event loop."""
+
+    def __init__(self, read: Callable[[set[uuid.UUID]], Mapping[uuid.UUID, T]]) -> None:
+        self._desk = ReadingDesk(read)
+        self._replies: LoopReplies[T | Code | None] | None = None
+
+    async def of(self, poll_id: uuid.UUID, until: float) -> T | Code | None:
+        """Return what is read of a poll, None where there is nothing, or `unavailable`."""
+        if self._replies is None or self._replies.loop is not asyncio.get_running_loop():
+            self._replies = LoopReplies(late=Code.UNAVAILABLE, unknown=Code.UNAVAILABLE)
+        reply = self._replies.new(until)
         self._desk.ask(poll_id, reply, until)
         return await reply.future
+
+    def close(self) -> None:
+        """End the desk."""
+        self._desk.close()
 
 
 # -- what a head says --------------------------------------------------------------------------

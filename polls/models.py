@@ -225,7 +225,7 @@ class Participation(models.Model):
 
 
 class Ballot(models.Model):
-    """One cast ballot. Its id is random, and it knows no voter."""
+    """One cast ballot. It knows no voter."""
 
     pk = models.CompositePrimaryKey("poll_id", "id")
     poll = _of_poll()

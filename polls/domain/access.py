@@ -72,13 +72,9 @@ def access_poll_for_owner(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
 
 def anybody_may_see(poll: Poll) -> bool:
     """Whether nobody need say who they are to see counts of this poll now."""
-    match Visibility(poll.results_visibility):
-        case Visibility.ALWAYS:
-            return poll.status != Status.DRAFT
-        case Visibility.AFTER_CLOSE | Visibility.AFTER_VOTE:
-            return poll.is_closed
-        case Visibility.OWNER:
-            return False
+    if poll.results_visibility == Visibility.ALWAYS:
+        return poll.status != Status.DRAFT
+    return poll.results_visibility != Visibility.OWNER and poll.is_closed
 
 
 def who_may_see(poll: Poll, viewers: Sequence[Viewer]) -> list[bool]:

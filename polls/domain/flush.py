@@ -1,11 +1,10 @@
 """One flush: a batch of votes decided and counted in one transaction."""
 
-import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polls.domain.statements import Cast, Statements, Taken, Tallied, VoterId, Window
+from polls.domain.statements import Cast, Id, Statements, Taken, Tallied, VoterId, Window
 from polls.errors import Code
 
 
@@ -40,57 +39,58 @@ def flush(statements: Statements, casts: Sequence[Cast]) -> list[Outcome]:
     in one order everywhere: turnstiles, polls, participations, PollTally, Tally, TallyBucket, each
     by key.
     """
-    polls = sorted({cast.poll_id for cast in casts})
+    polls = sorted({cast.poll for cast in casts})
     statements.lock_polls(polls)
-    windows = statements.windows(polls)
-
-    outcomes: list[Outcome | None] = [None] * len(casts)
     first: dict[VoterId, int] = {}  # whose vote stands for its voter in this batch
     for place, cast in enumerate(casts):
-        window = windows.get(cast.poll_id)
-        outcomes[place] = _outcome_unlooked(cast, window)
-        if window is not None and outcomes[place] is None and window.state == "open":
-            first.setdefault(cast.voter, place)
+        first.setdefault(cast.voter, place)
+    windows, counted = statements.enter(polls, [casts[first[voter]] for voter in sorted(first)])
 
-    # The order of the keys, by what is quick to compare.
-    order = sorted(first, key=lambda voter: (voter[0].int, voter[1]))
-    candidates = [casts[first[voter]] for voter in order]
-    counted = statements.participations(candidates) if candidates else []
-
-    # Whoever did not get in: a retry, a second vote, or a vote outside the window.
-    won = {id(cast) for cast in counted}
-    lost = [
-        place
-        for place, cast in enumerate(casts if len(counted) < len(casts) else ())
-        if outcomes[place] is None and id(cast) not in won
-    ]
-    taken: dict[VoterId, Taken] = {}
-    if lost:
-        taken = statements.taken(sorted({casts[place].voter for place in lost}))
-        # A winner of this batch has its participation but not yet its ballot.
-        for ballot in counted:
-            voter = (ballot.poll_id, ballot.voter_key)
-            if voter in taken:
-                taken[voter] = Taken(ballot.key_hash, ballot.ballot_hash, ballot.receipt)
-    for place in lost:
-        cast = casts[place]
-        outcomes[place] = _outcome_of_loser(
-            cast, taken.get(cast.voter), windows[cast.poll_id].state
-        )
-
+    outcomes = _outcomes_of_losers(statements, casts, windows, counted)
     if counted:
         statements.ballots(counted)
         tallied = statements.count(
-            Counter(ballot.poll_id for ballot in counted),
+            Counter([ballot.poll for ballot in counted]),
             _marks(counted),
             {poll: window.second for poll, window in windows.items()},
         )
         for ballot in counted:
-            place = first[ballot.poll_id, ballot.voter_key]
-            count = tallied[ballot.poll_id]
-            outcomes[place] = Counted(ballot.receipt, count.seq, count)
-    assert None not in outcomes  # noqa: S101 - each vote was decided
-    return [outcome for outcome in outcomes if outcome is not None]
+            count = tallied[ballot.poll]
+            outcomes[first[ballot.voter]] = Counted(ballot.receipt, count.seq, count)
+    return [outcomes[place] for place in range(len(casts))]
+
+
+def _outcomes_of_losers(
+    statements: Statements,
+    casts: Sequence[Cast],
+    windows: Mapping[Id, Window],
+    counted: Sequence[Cast],
+) -> dict[int, Outcome]:
+    """Decide what becomes of each vote that did not get in, by its place in the batch."""
+    outcomes: dict[int, Outcome] = {}
+    if len(counted) == len(casts):
+        return outcomes
+    won = {id(cast) for cast in counted}
+    lost: list[int] = []  # a retry, a second vote, or a vote outside the window
+    for place, cast in enumerate(casts):
+        if id(cast) not in won:
+            outcome = _outcome_unlooked(cast, windows.get(cast.poll))
+            if outcome is None:
+                lost.append(place)
+            else:
+                outcomes[place] = outcome
+    if lost:
+        taken = statements.taken(sorted({casts[place].voter for place in lost}))
+        # A winner of this batch has its participation but not yet its ballot.
+        for ballot in counted:
+            if ballot.voter in taken:
+                taken[ballot.voter] = Taken(ballot.key_hash, ballot.ballot_hash, ballot.receipt)
+        for place in lost:
+            cast = casts[place]
+            outcomes[place] = _outcome_of_loser(
+                cast, taken.get(cast.voter), windows[cast.poll].state
+            )
+    return outcomes
 
 
 def _outcome_unlooked(cast: Cast, window: Window | None) -> Outcome | None:
@@ -110,10 +110,11 @@ def _outcome_of_loser(cast: Cast, taken: Taken | None, state: str) -> Outcome:
         return Code.POLL_NOT_OPEN
     if state == "closed":
         return Code.POLL_CLOSED
-    return Code.ALREADY_VOTED
+    # Nobody is in for a voter whose first vote of this batch was stale.
+    return Stale() if taken is None else Code.ALREADY_VOTED
 
 
-def _marks(ballots: Sequence[Cast]) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
+def _marks(ballots: Sequence[Cast]) -> dict[tuple[Id, Id], int]:
     """Return how many ballots mark each option, in key order."""
-    marks = Counter((ballot.poll_id, option) for ballot in ballots for option in ballot.options)
+    marks = Counter([(ballot.poll, option) for ballot in ballots for option in ballot.options])
     return dict(sorted(marks.items()))

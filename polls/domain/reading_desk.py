@@ -1,4 +1,4 @@
-"""The reading desk: coroutines that ask where polls stand share the readings of one thread.
+"""Reading desks: coroutines that ask for what the database holds share the readings of one thread.
 
 A reading serves whoever has asked before it began, so that it reflects every vote that was
 acknowledged before they asked. Alone, nobody waits for another; under load, one statement serves
@@ -10,44 +10,49 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
 
 from polls.domain import deadline
-from polls.domain.current import Current, read_current
 from polls.domain.database import Failure, failure_of
 from polls.domain.replies import Reply
 from polls.errors import Code
 
 logger = logging.getLogger(__name__)
 
-Reading = Current | Code | None
+T = TypeVar("T")
 
 # What a request must have left of its time, or one that is late would hurry the whole reading.
 _LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Generic[T]):
     poll_id: uuid.UUID
-    reply: Reply[Reading]
+    reply: Reply[T | Code | None]
     until: float
 
 
-class ReadingDesk:
-    """A thread with a connection of its own, started by the first who asks."""
+class ReadingDesk(Generic[T]):
+    """A thread with a connection of its own, started by the first who asks.
 
-    def __init__(self) -> None:
-        self._asked: deque[_Asked] = deque()
+    `read` returns what is asked for of these polls, leaving out those of which there is nothing.
+    """
+
+    def __init__(self, read: Callable[[set[uuid.UUID]], Mapping[uuid.UUID, T]]) -> None:
+        self._read = read
+        self._asked: deque[_Asked[T]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def ask(self, poll_id: uuid.UUID, reply: Reply[Reading], until: float) -> None:
-        """Ask where a poll stands, by this time of `time.monotonic()`.
+    def ask(self, poll_id: uuid.UUID, reply: Reply[T | Code | None], until: float) -> None:
+        """Ask about a poll, by this time of `time.monotonic()`.
 
-        The answer is None where it cannot be told here, or `unavailable`.
+        The answer is None where the reading leaves it out, or `unavailable`.
         """
         with self._changed:
             if self._closing:
@@ -80,7 +85,7 @@ class ReadingDesk:
         finally:
             connection.close()
 
-    def _next(self) -> list[_Asked]:
+    def _next(self) -> list[_Asked[T]]:
         with self._changed:
             while not self._asked and not self._closing:
                 self._changed.wait()
@@ -88,33 +93,32 @@ class ReadingDesk:
             self._asked.clear()
         return asked
 
-    def _answer(self, asked: list[_Asked]) -> None:
+    def _answer(self, asked: list[_Asked[T]]) -> None:
         if not asked:
             return
-        found: dict[uuid.UUID, Current] | Code
+        found: Mapping[uuid.UUID, T] | Code
         try:
             with deadline.until(min(one.until for one in asked)):
-                found = _read({one.poll_id for one in asked})
+                found = self._read_twice({one.poll_id for one in asked})
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("The results of %d requests cannot be read: %s", len(asked), error)
+            logger.warning("What %d requests ask for cannot be read: %s", len(asked), error)
             connection.close()
             found = Code.UNAVAILABLE
         except Exception as error:
-            logger.exception("The results of %d requests cannot be read.", len(asked))
+            logger.exception("What %d requests ask for cannot be read.", len(asked))
             for one in asked:
                 one.reply.set_exception(error)
             return
         for one in asked:
             one.reply.set_result(found if isinstance(found, Code) else found.get(one.poll_id))
 
-
-def _read(poll_ids: set[uuid.UUID]) -> dict[uuid.UUID, Current]:
-    """Read, and once more where only the connection was lost."""
-    try:
-        return read_current(poll_ids)
-    except (DatabaseError, InterfaceError) as error:
-        late = isinstance(error.__cause__, deadline.DeadlineExceededError)
-        if late or failure_of(error) is not Failure.LOST:
-            raise
-        connection.close()
-        return read_current(poll_ids)
+    def _read_twice(self, poll_ids: set[uuid.UUID]) -> Mapping[uuid.UUID, T]:
+        """Read, and once more where only the connection was lost."""
+        try:
+            return self._read(poll_ids)
+        except (DatabaseError, InterfaceError) as error:
+            late = isinstance(error.__cause__, deadline.DeadlineExceededError)
+            if late or failure_of(error) is not Failure.LOST:
+                raise
+            connection.close()
+            return self._read(poll_ids)

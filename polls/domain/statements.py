@@ -17,8 +17,11 @@ from django.db import IntegrityError, connection
 from polls.domain.database import ADVISORY_CLASS, CLOCK, turnstiles
 from polls.enums import Status
 
-VoterId = tuple[uuid.UUID, bytes]  # poll and voter key: the primary key of a participation
-Marks = Mapping[tuple[uuid.UUID, uuid.UUID], int]  # ballots that mark an option, by (poll, option)
+# Within a flush an id is its 32 hex digits: both databases take them, they sort as the ids do, and
+# a text is hashed once where a UUID is hashed, compared and written anew each time.
+Id = str
+VoterId = tuple[Id, bytes]  # poll and voter key: the primary key of a participation
+Marks = Mapping[tuple[Id, Id], int]  # ballots that mark an option, by (poll, option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,10 @@ class Window:
     revision: int
     state: str  # open, not_open, closed or gone
     second: Any  # the clock's second, as this database writes it
+
+    def takes(self, cast: "Cast") -> bool:
+        """Whether the poll takes a vote that was checked by this revision."""
+        return self.state == "open" and self.revision == cast.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +50,20 @@ class Taken:
 class Cast:
     """A checked vote on its way to the database: its rows, and the revision it was checked by."""
 
-    poll_id: uuid.UUID
+    poll: Id
     revision: int
     voter_key: bytes  # 32 bytes
-    ballot_id: uuid.UUID
+    ballot: Id
     # SHA-256 each; without a key there is no retry to tell from a second vote, and both are None.
     key_hash: bytes | None
     ballot_hash: bytes | None
     receipt: bytes  # 16 bytes
-    options: Sequence[uuid.UUID]
+    options: Sequence[Id]
 
     @property
     def voter(self) -> VoterId:
         """The primary key of the participation."""
-        return self.poll_id, self.voter_key
+        return self.poll, self.voter_key
 
 
 @dataclass(slots=True)
@@ -65,7 +72,7 @@ class Tallied:
 
     seq: int
     ballots: int
-    votes: dict[uuid.UUID, int] = field(default_factory=dict)  # by option
+    votes: dict[Id, int] = field(default_factory=dict)  # by option
 
 
 class Statements(Protocol):
@@ -80,14 +87,17 @@ class Statements(Protocol):
     def rollback(self) -> None:
         """Undo it."""
 
-    def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
+    def lock_polls(self, polls: Collection[Id]) -> None:
         """Share each poll's row lock: no close and no change until the flush has committed."""
 
-    def windows(self, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
-        """Return where each poll stands; a poll that does not exist is left out."""
+    def enter(
+        self, polls: Collection[Id], ballots: Sequence[Cast]
+    ) -> tuple[dict[Id, Window], Sequence[Cast]]:
+        """Return where each poll stands, and the ballots whose participation got in.
 
-    def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
-        """Insert participations and return those that got in."""
+        A poll that does not exist is left out. In gets whoever votes in a poll that is open, by
+        its current revision, and has no participation yet; the primary key decides.
+        """
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Return what is known of voters who took part before."""
@@ -96,13 +106,13 @@ class Statements(Protocol):
         """Insert ballots and their selections."""
 
     def count(
-        self, ballots: Mapping[uuid.UUID, int], marks: Marks, seconds: Mapping[uuid.UUID, Any]
-    ) -> dict[uuid.UUID, Tallied]:
+        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, Any]
+    ) -> dict[Id, Tallied]:
         """Move tallies and buckets, raise each poll's seq by one, and return where they stand."""
 
 
 def _window_query(polls: str) -> str:
-    """Return the query of `windows`; `polls` is the condition that picks them."""
+    """Return the query for where polls stand; `polls` is the condition that picks them."""
     now = CLOCK[connection.vendor]
     second = (
         f"date_trunc('second', {now})"
@@ -110,27 +120,40 @@ def _window_query(polls: str) -> str:
         else "STRFTIME('%Y-%m-%d %H:%M:%S', 'now')"
     )
     return f"""
-SELECT id, revision, {second},
+SELECT id, revision, {second} AS second,
        CASE WHEN deleted_at IS NOT NULL THEN 'gone'
             WHEN status = '{Status.DRAFT}' THEN 'not_open'
             WHEN status = '{Status.CLOSED}' OR closes_at <= {now} THEN 'closed'
             WHEN opened_at IS NULL AND opens_at > {now} THEN 'not_open'
-            ELSE 'open' END
+            ELSE 'open' END AS state
 FROM polls_poll WHERE {polls}
 """  # noqa: S608 - our own words
 
 
-# Prepared once a connection, so that none is parsed and planned anew with each flush.
-_PREPARED = f"""
+def _prepare() -> str:
+    """Return what prepares the statements, so that none is parsed and planned for each flush."""
+    return f"""
 DEALLOCATE ALL;
 PREPARE polls_turnstiles (int[]) AS
     SELECT pg_advisory_xact_lock_shared({ADVISORY_CLASS}, t) FROM unnest($1) AS t;
 PREPARE polls_share (uuid[]) AS
     SELECT 1 FROM polls_poll WHERE id = ANY($1) ORDER BY id FOR SHARE;
-PREPARE polls_participate (uuid[], bytea[], uuid[], bytea[], bytea[]) AS
-    INSERT INTO polls_participation
-        (poll_id, voter_key, ballot_id, first_key_hash, first_ballot_hash)
-    SELECT * FROM unnest($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING ballot_id;
+PREPARE polls_enter (uuid[], uuid[], int[], bytea[], uuid[], bytea[], bytea[]) AS
+    WITH standing AS MATERIALIZED ({_window_query("id = ANY($1)")}),
+    entered AS (
+        INSERT INTO polls_participation
+            (poll_id, voter_key, ballot_id, first_key_hash, first_ballot_hash)
+        SELECT v.poll, v.voter, v.ballot, v.key_hash, v.ballot_hash
+        FROM unnest($2, $3, $4, $5, $6, $7)
+            AS v (poll, revision, voter, ballot, key_hash, ballot_hash)
+        JOIN standing s ON s.id = v.poll AND s.revision = v.revision AND s.state = 'open'
+        ORDER BY v.poll, v.voter
+        ON CONFLICT DO NOTHING RETURNING ballot_id
+    )
+    SELECT id, revision, second, state,
+        (SELECT CASE WHEN count(*) < cardinality($5)
+            THEN coalesce(array_agg(ballot_id), '{{}}') END FROM entered)
+    FROM standing;
 PREPARE polls_taken (uuid[], bytea[]) AS
     SELECT p.poll_id, p.voter_key, p.first_key_hash, p.first_ballot_hash, b.receipt
     FROM unnest($1, $2) AS t (poll_id, voter_key)
@@ -156,13 +179,15 @@ PREPARE polls_bucket (uuid[], uuid[], int[], timestamptz[]) AS
 PREPARE polls_tallied (uuid[]) AS
     SELECT p.poll_id, p.seq, p.ballots, t.option_id, t.votes
     FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE p.poll_id = ANY($1)
-"""  # noqa: S608 - our own number
+"""  # noqa: S608 - our own words
+
+
 _prepared_on: WeakSet[Any] = WeakSet()  # psycopg2's connections
 
 
-def _uuids(values: Iterable[uuid.UUID]) -> str:
+def _ids(values: Iterable[Id]) -> str:
     """Return PostgreSQL's text of a uuid[]; psycopg2 would write each value by itself."""
-    return f"{{{','.join([value.hex for value in values])}}}"
+    return f"{{{','.join(values)}}}"
 
 
 def _bytes(values: Iterable[bytes | None]) -> str:
@@ -187,7 +212,7 @@ class Postgres:
         self._cursor = cursor
         self._waiting: list[tuple[str, tuple[object, ...]]] = []
         if connection.connection not in _prepared_on:
-            cursor.execute(_PREPARED)
+            cursor.execute(_prepare())
             _prepared_on.add(connection.connection)
 
     def begin(self) -> None:
@@ -209,85 +234,86 @@ class Postgres:
     def _rows(self, name: str, *columns: object) -> list[tuple[Any, ...]]:
         """Run what waits and then this prepared statement, and return the rows of this one."""
         self._later(name, *columns)
-        return self._run()
-
-    def _run(self) -> list[tuple[Any, ...]]:
-        self._send()
-        return self._cursor.fetchall()  # type: ignore[no-any-return]
-
-    def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         sql = "; ".join([sql for sql, _ in waiting])
         self._cursor.execute(sql, [column for _, columns in waiting for column in columns])
+        return self._cursor.fetchall()  # type: ignore[no-any-return]
 
-    def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
+    def lock_polls(self, polls: Collection[Id]) -> None:
         """Pass the turnstiles, then share the row locks, both in order."""
-        self._later("polls_turnstiles", _numbers(turnstiles(polls)))
-        self._later("polls_share", _uuids(polls))
+        self._later("polls_turnstiles", _numbers(turnstiles(map(uuid.UUID, polls))))
+        self._later("polls_share", _ids(polls))
 
-    def windows(self, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
-        """Read status, revision and clock under the lock, in a statement of its own."""
-        self._waiting.append((_window_query("id = ANY(%s::uuid[])"), (_uuids(polls),)))
-        return {row[0]: Window(row[1], row[3], row[2]) for row in self._run()}
+    def enter(
+        self, polls: Collection[Id], ballots: Sequence[Cast]
+    ) -> tuple[dict[Id, Window], Sequence[Cast]]:
+        """Look and write by one statement, whose snapshot is younger than the lock.
 
-    def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
-        """Let the primary key decide who gets in."""
-        self._later(
-            "polls_participate",
-            _uuids([b.poll_id for b in ballots]),
+        It names who got in only where some did not.
+        """
+        rows = self._rows(
+            "polls_enter",
+            _ids(polls),
+            _ids([b.poll for b in ballots]),
+            _numbers([b.revision for b in ballots]),
             _bytes([b.voter_key for b in ballots]),
-            _uuids([b.ballot_id for b in ballots]),
+            _ids([b.ballot for b in ballots]),
             _bytes([b.key_hash for b in ballots]),
             _bytes([b.ballot_hash for b in ballots]),
         )
-        self._send()
-        if self._cursor.rowcount == len(ballots):
-            return ballots
-        won = {row[0] for row in self._cursor.fetchall()}
-        return [ballot for ballot in ballots if ballot.ballot_id in won]
+        windows = {row[0].hex: Window(row[1], row[3], row[2]) for row in rows}
+        got_in = rows[0][4] if rows else []
+        if got_in is None:
+            return windows, ballots
+        won = {ballot.hex for ballot in got_in}
+        return windows, [ballot for ballot in ballots if ballot.ballot in won]
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Look the losers up."""
         rows = self._rows(
             "polls_taken",
-            _uuids([poll for poll, _ in voters]),
+            _ids([poll for poll, _ in voters]),
             _bytes([voter for _, voter in voters]),
         )
-        return {(row[0], bytes(row[1])): _taken(row[2:]) for row in rows}
+        return {(row[0].hex, bytes(row[1])): _taken(row[2:]) for row in rows}
 
     def ballots(self, ballots: Sequence[Cast]) -> None:
         """Insert ballots, then what they mark."""
         self._later(
             "polls_ballots",
-            _uuids([b.poll_id for b in ballots]),
-            _uuids([b.ballot_id for b in ballots]),
+            _ids([b.poll for b in ballots]),
+            _ids([b.ballot for b in ballots]),
             _bytes([b.receipt for b in ballots]),
         )
-        marks = [(b.poll_id, b.ballot_id, option) for b in ballots for option in b.options]
         self._later(
-            "polls_selections", *(_uuids([mark[column] for mark in marks]) for column in range(3))
+            "polls_selections",
+            _ids([b.poll for b in ballots for _ in b.options]),
+            _ids([b.ballot for b in ballots for _ in b.options]),
+            _ids([option for b in ballots for option in b.options]),
         )
 
     def count(
-        self, ballots: Mapping[uuid.UUID, int], marks: Marks, seconds: Mapping[uuid.UUID, Any]
-    ) -> dict[uuid.UUID, Tallied]:
+        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, Any]
+    ) -> dict[Id, Tallied]:
         """Lock the PollTally rows in key order first: an UPDATE that joins takes any order.
 
         Whoever holds a poll's row there has its Tally and TallyBucket rows to itself.
         """
         polls = sorted(ballots)
         if len(polls) > 1:
-            self._later("polls_lock_tallies", _uuids(polls))
-        self._later("polls_raise", _uuids(polls), _numbers([ballots[poll] for poll in polls]))
+            self._later("polls_lock_tallies", _ids(polls))
+        self._later("polls_raise", _ids(polls), _numbers([ballots[poll] for poll in polls]))
         marked = (
-            _uuids([poll for poll, _ in marks]),
-            _uuids([option for _, option in marks]),
+            _ids([poll for poll, _ in marks]),
+            _ids([option for _, option in marks]),
             _numbers(marks.values()),
         )
         self._later("polls_tally", *marked)
         at = ",".join([f'"{seconds[poll]}"' for poll, _ in marks])
         self._later("polls_bucket", *marked, f"{{{at}}}")
-        return _tallied(self._rows("polls_tallied", _uuids(polls)), ballots, marks)
+        rows = self._rows("polls_tallied", _ids(polls))
+        found = ((row[0].hex, row[1], row[2], row[3].hex, row[4]) for row in rows)
+        return _tallied(found, ballots, marks)
 
 
 class Sqlite:
@@ -324,34 +350,33 @@ class Sqlite:
         """Run the statement once a row and return how many rows it changed in all."""
         return int(self._cursor.connection.executemany(sql, rows).rowcount)
 
-    def lock_polls(self, polls: Collection[uuid.UUID]) -> None:
+    def lock_polls(self, polls: Collection[Id]) -> None:
         """Do nothing: the transaction holds the only write lock since its first statement."""
 
-    def windows(self, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
-        """Read status, revision and clock."""
-        query = _window_query("id = ?")
-        rows = self._each(query, ([poll.hex] for poll in polls))
-        return {uuid.UUID(row[0]): Window(row[1], row[3], row[2]) for row in rows}
+    def enter(
+        self, polls: Collection[Id], ballots: Sequence[Cast]
+    ) -> tuple[dict[Id, Window], Sequence[Cast]]:
+        """Look, then write: nobody else writes in between."""
+        rows = self._each(_window_query("id = ?"), ([poll] for poll in polls))
+        windows = {row[0]: Window(row[1], row[3], row[2]) for row in rows}
+        ballots = [b for b in ballots if b.poll in windows and windows[b.poll].takes(b)]
+        return windows, self._insert_participations(ballots) if ballots else []
 
-    def participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
-        """Let the primary key decide who gets in."""
+    def _insert_participations(self, ballots: Sequence[Cast]) -> Sequence[Cast]:
         got_in = self._run(
             "INSERT INTO polls_participation "
             "(poll_id, voter_key, ballot_id, first_key_hash, first_ballot_hash) "
             "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [
-                (b.poll_id.hex, b.voter_key, b.ballot_id.hex, b.key_hash, b.ballot_hash)
-                for b in ballots
-            ],
+            [(b.poll, b.voter_key, b.ballot, b.key_hash, b.ballot_hash) for b in ballots],
         )
         if got_in == len(ballots):
             return ballots
         rows = self._each(
             "SELECT ballot_id FROM polls_participation WHERE poll_id = ? AND voter_key = ?",
-            ((b.poll_id.hex, b.voter_key) for b in ballots),
+            (b.voter for b in ballots),
         )
         won = {row[0] for row in rows}
-        return [ballot for ballot in ballots if ballot.ballot_id.hex in won]
+        return [ballot for ballot in ballots if ballot.ballot in won]
 
     def taken(self, voters: Collection[VoterId]) -> dict[VoterId, Taken]:
         """Look the losers up."""
@@ -360,52 +385,51 @@ class Sqlite:
             "FROM polls_participation p "
             "LEFT JOIN polls_ballot b ON b.poll_id = p.poll_id AND b.id = p.ballot_id "
             "WHERE p.poll_id = ? AND p.voter_key = ?",
-            ((poll.hex, voter) for poll, voter in voters),
+            voters,
         )
-        return {(uuid.UUID(row[0]), row[1]): _taken(row[2:]) for row in rows}
+        return {(row[0], row[1]): _taken(row[2:]) for row in rows}
 
     def ballots(self, ballots: Sequence[Cast]) -> None:
         """Insert ballots, then what they mark."""
         self._run(
             "INSERT INTO polls_ballot (poll_id, id, receipt) VALUES (?, ?, ?)",
-            [(b.poll_id.hex, b.ballot_id.hex, b.receipt) for b in ballots],
+            [(b.poll, b.ballot, b.receipt) for b in ballots],
         )
         self._run(
             "INSERT INTO polls_selection (poll_id, ballot_id, option_id) VALUES (?, ?, ?)",
-            [(b.poll_id.hex, b.ballot_id.hex, option.hex) for b in ballots for option in b.options],
+            [(b.poll, b.ballot, option) for b in ballots for option in b.options],
         )
 
     def count(
-        self, ballots: Mapping[uuid.UUID, int], marks: Marks, seconds: Mapping[uuid.UUID, Any]
-    ) -> dict[uuid.UUID, Tallied]:
+        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, Any]
+    ) -> dict[Id, Tallied]:
         """Move the counters; the order does not matter where one writer is alone."""
         self._run(
             "UPDATE polls_polltally SET seq = seq + 1, ballots = ballots + ? WHERE poll_id = ?",
-            [(n, poll.hex) for poll, n in ballots.items()],
+            [(n, poll) for poll, n in ballots.items()],
         )
         self._run(
             "UPDATE polls_tally SET votes = votes + ? WHERE poll_id = ? AND option_id = ?",
-            [(n, poll.hex, option.hex) for (poll, option), n in marks.items()],
+            [(n, poll, option) for (poll, option), n in marks.items()],
         )
         self._run(
             "INSERT INTO polls_tallybucket (poll_id, option_id, votes, at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (poll_id, at, option_id) DO UPDATE SET votes = votes + EXCLUDED.votes",
-            [(poll.hex, option.hex, n, seconds[poll]) for (poll, option), n in marks.items()],
+            [(poll, option, n, seconds[poll]) for (poll, option), n in marks.items()],
         )
         rows = self._each(
             "SELECT p.poll_id, p.seq, p.ballots, t.option_id, t.votes "
             "FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE p.poll_id = ?",
-            ([poll.hex] for poll in ballots),
+            ([poll] for poll in ballots),
         )
-        found = ((uuid.UUID(row[0]), row[1], row[2], uuid.UUID(row[3]), row[4]) for row in rows)
-        return _tallied(found, ballots, marks)
+        return _tallied(rows, ballots, marks)
 
 
 def _tallied(
-    rows: Iterable[tuple[Any, ...]], ballots: Mapping[uuid.UUID, int], marks: Marks
-) -> dict[uuid.UUID, Tallied]:
+    rows: Iterable[tuple[Any, ...]], ballots: Mapping[Id, int], marks: Marks
+) -> dict[Id, Tallied]:
     """Return the counts by poll; refuse to count what a missing row would swallow."""
-    found: dict[uuid.UUID, Tallied] = {}
+    found: dict[Id, Tallied] = {}
     for poll, seq, kept, option, votes in rows:
         tallied = found.get(poll)
         if tallied is None:

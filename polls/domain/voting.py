@@ -27,6 +27,7 @@ from polls.domain.flush import Counted, Outcome, Replayed, Stale
 from polls.domain.statements import Cast
 from polls.enums import Identity
 from polls.errors import Code, FieldError, Refusal
+from polls.ids import new_ballot_id
 from polls.models import Ballot, Participation, Poll, Selection
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Voter:
 class Receipt:
     """A vote that stands, and what its voter may see of the count."""
 
-    poll_id: uuid.UUID
+    poll: str  # its id
     receipt: str
     # The first version of the count that holds it, for a replay that of now; None where the voter
     # may not see it.
@@ -130,17 +131,16 @@ def require_identity(poll: Poll, voter: Voter) -> str | None:
         poll.identity == Identity.ACCOUNT or voter.refused.code is not Code.CSRF_FAILED
     ):
         raise voter.refused
-    match Identity(poll.identity):
-        case Identity.DEVICE:
-            if voter.cookie_from_elsewhere:
-                raise Refusal(Code.CSRF_FAILED)
-            return voters.require_device(voter.token)
-        case Identity.ACCOUNT:
-            if voter.user_id is None:
-                raise Refusal(Code.AUTHENTICATION_REQUIRED)
-            return str(voter.user_id)
-        case _:  # open; the database's constraint and NOT_AVAILABLE leave no other
-            return voter.idempotency_key
+    if poll.identity == Identity.DEVICE:
+        if voter.cookie_from_elsewhere:
+            raise Refusal(Code.CSRF_FAILED)
+        return voters.require_device(voter.token)
+    if poll.identity == Identity.ACCOUNT:
+        if voter.user_id is None:
+            raise Refusal(Code.AUTHENTICATION_REQUIRED)
+        return str(voter.user_id)
+    # Open: the database's constraint and NOT_AVAILABLE leave no other.
+    return voter.idempotency_key
 
 
 def make_cast(
@@ -153,10 +153,10 @@ def make_cast(
     # Without a key a retry is another vote, so its receipt is its own.
     receipt = paper.receipt(voter_key, key_hash or secrets.token_bytes(32), ballot.hash)
     return Cast(
-        poll_id=paper.poll_id,
+        poll=paper.id,
         revision=paper.revision,
         voter_key=voter_key,
-        ballot_id=uuid.uuid4(),
+        ballot=new_ballot_id(),
         key_hash=key_hash,
         ballot_hash=None if key_hash is None else ballot.hash,
         receipt=receipt,
@@ -204,7 +204,7 @@ def cast_vote(
         if receipt is not None:
             return receipt
         if isinstance(outcome, Replayed):
-            return replayed(poll_id, outcome, _current_or_none(poll_id), voter)
+            return replayed(paper, outcome, _current_or_none(poll_id), voter)
     raise Refusal(Code.OVERLOADED, "The poll is being changed faster than it can be voted in.")
 
 
@@ -218,7 +218,7 @@ def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter) -> Receipt | No
         case Counted(receipt, seq, tallied):
             results = paper.count(tallied).body if _may_see(paper.poll, voter) else None
             seen = None if results is None else seq
-            return Receipt(paper.poll_id, receipt.hex(), seen, results, replayed=False)
+            return Receipt(paper.name, receipt.hex(), seen, results, replayed=False)
         case Replayed():
             return None
         case Stale():
@@ -231,13 +231,13 @@ def conclude(paper: BallotPaper, outcome: Outcome, voter: Voter) -> Receipt | No
 
 
 def replayed(
-    poll_id: uuid.UUID, outcome: Replayed, current: Current | None, voter: Voter
+    paper: BallotPaper, outcome: Replayed, current: Current | None, voter: Voter
 ) -> Receipt:
     """Return the first receipt again; `current` is where the poll stands now, if it is known."""
     visible = current is not None and _may_see(current.poll, voter)
     count = current.count if current is not None and visible else None
     return Receipt(
-        poll_id,
+        paper.name,
         outcome.receipt.hex(),
         None if count is None else count.seq,
         None if count is None else count.body,

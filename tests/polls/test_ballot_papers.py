@@ -1,8 +1,12 @@
 """Ballot papers that are kept: no vote reads one, and none is counted by one that has changed."""
 
+import hmac
 import json
+import secrets
+import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from subprocess import Popen
 from typing import Any
@@ -12,18 +16,27 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from polls.domain import ballot_box, flush, voting
+from polls.domain import ballot_box, ballot_paper, voting
 from polls.domain.ballot_box import BallotBox, write_batch
-from polls.domain.ballot_paper import BallotPaper, load_ballot_paper, papers
+from polls.domain.ballot_paper import BallotPaper, KeyedHash, load_ballot_paper, papers
 from polls.domain.flush import Outcome
-from polls.domain.statements import Cast, Window
+from polls.domain.statements import Cast
 from polls.domain.voters import issue_voter_token
 from polls.models import Poll
 from tests.cast import Person, texts
 from tests.polls import wire
 from tests.polls.ballots import stored
+from tests.polls.entering import enter_by_any_revision
 from tests.polls.processes import start_python
 from tests.polls.two_doors import Doors, two_doors, vote_of
+
+
+@pytest.mark.parametrize("length", [1, 32, 64, 65, 200])
+def test_keyed_hash_is_hmac(length: int) -> None:
+    for size in (0, 1, 55, 64, 300):
+        key, message = secrets.token_bytes(length), secrets.token_bytes(size)
+        assert KeyedHash(key).digest(message) == hmac.digest(key, message, "sha256")
+
 
 # Another process that changes polls as it is told, line by line.
 _CHANGER = """
@@ -200,11 +213,8 @@ def test_ballot_that_was_read_under_the_old_rules_is_not_remembered_under_the_ne
 def test_control_without_the_comparison_of_revisions_a_ballot_breaks_the_new_rules(
     hall: Hall, changer: Changer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def blind(cast: Cast, window: Window | None) -> None:
-        del cast, window
-
     changer.change(hall.poll, "edit", {"max_selections": 1})
-    monkeypatch.setattr(flush, "_outcome_unlooked", blind)
+    enter_by_any_revision(monkeypatch)
     assert hall.vote(0, 1)[:2] == ("express", 201)
     assert Poll.objects.get(id=hall.poll["id"]).max_selections == 1
     assert stored(uuid.UUID(hall.poll["id"])).votes == [1, 1, 0]  # one ballot, and two marks on it
@@ -222,7 +232,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Poll]:
         found.append(poll)
         return load_ballot_paper(poll)
 
-    monkeypatch.setattr(voting, "load_ballot_paper", load)
+    for module in (ballot_paper, voting):  # where the doors read them
+        monkeypatch.setattr(module, "load_ballot_paper", load)
     return found
 
 
@@ -230,11 +241,31 @@ def test_first_vote_in_a_poll_reads_its_paper_and_no_other_does(
     alice: Person, doors: Doors, loaded: list[Poll]
 ) -> None:
     hall = Hall(doors, alice.make_poll())
-    assert hall.vote(0)[:2] == ("django", 201)
+    assert hall.vote(0)[:2] == ("express", 201)
     paper = hall.paper
     assert [hall.vote(place % 2)[:2] for place in range(50)] == [("express", 201)] * 50
     assert [str(poll.id) for poll in loaded] == [hall.poll["id"]]
     assert hall.paper is paper is not None
+
+
+def test_hall_that_begins_to_vote_at_once_reads_its_paper_once(
+    alice: Person, doors: Doors, loaded: list[Poll]
+) -> None:
+    """More than Django's queue holds: those who came first would fill it, and turn others away."""
+    hall = Hall(doors, alice.make_poll())
+    body = json.dumps({"choices": [hall.poll["options"][0]["id"]]}).encode()
+    passed_on = doors.express.passed_on
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", doors.open.port)))
+            for _ in range(400)
+        ]
+        for client in clients:
+            client.sendall(vote_of(issue_voter_token(), body, hall.poll["id"]))
+        answers = [wire.receive(client, "POST").status for client in clients]
+    assert answers == [201] * 400
+    assert doors.express.passed_on == passed_on
+    assert len(loaded) < 10  # in as many readings as it took until the paper was there
 
 
 def test_vote_by_a_kept_paper_reads_nothing_of_the_definition(hall: Hall) -> None:

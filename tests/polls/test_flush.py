@@ -219,6 +219,17 @@ def test_deleted_poll_is_not_found_even_for_a_replay(
     assert flushed(again, make_cast(paper, 1)) == [Code.NOT_FOUND] * 2
 
 
+def test_vote_behind_a_stale_one_of_its_voter_is_to_be_checked_again(alice: Person) -> None:
+    """One of a batch stands for its voter; where it is stale, nobody has voted yet."""
+    paper = new_paper(alice)
+    edit_poll(paper.poll_id, {"title": "Dinner?"})
+    now = load_ballot_paper(Poll.objects.get(id=paper.poll_id))
+    stale, current = make_cast(paper, 0, voter="one"), make_cast(now, 1, voter="one")
+    assert flushed(stale, current) == [Stale(), Stale()]
+    assert stored(paper.poll_id).ballots == 0
+    assert flushed(current) == [counted(current, 3)]
+
+
 def test_vote_checked_against_an_older_revision_is_stale(alice: Person) -> None:
     old = new_paper(alice)
     edit_poll(old.poll_id, {"options": ("Pizza", "Sushi", "Bread")})

@@ -83,7 +83,7 @@ def test_receipts_of_two_flushes_that_are_written_at_once_have_each_its_own_coun
 ) -> None:
     """Or a receipt would show a count that is older than its vote."""
     (paper,) = new_papers(alice, 1)
-    tallies = [Tallied(seq, seq, dict.fromkeys(paper.texts, seq)) for seq in (1, 2)]
+    tallies = [Tallied(seq, seq, dict.fromkeys(paper.options.values(), seq)) for seq in (1, 2)]
 
     def count(place: int) -> set[int]:
         return {paper.count(tallies[place]).seq for _ in range(20_000)}

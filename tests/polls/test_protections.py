@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,15 +18,14 @@ from polls.domain.ballot_box import write_batch
 from polls.domain.database import clock
 from polls.domain.deadline import bound_server_work
 from polls.domain.flush import Outcome
-from polls.domain.statements import Cast, Postgres, Sqlite, Window
+from polls.domain.statements import Cast
 from polls.errors import Code
 from polls_project import asgi
 from tests.cast import Person
 from tests.polls.ballots import make_cast, new_paper, stored
+from tests.polls.entering import linger_after_entering
 from tests.polls.stacks import on_postgres_alone, on_sqlite_alone
 from tests.polls.threads import PATIENCE, boxes, outcomes
-
-OURS = Postgres if connection.vendor == "postgresql" else Sqlite
 
 
 def _ask(sql: str) -> Any:
@@ -103,17 +102,14 @@ def _is_locked(poll_id: uuid.UUID) -> bool:
 
 @contextmanager
 def _flush_that_lingers(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[uuid.UUID]:
-    """Hold a flush where it has locked its poll and written nothing."""
-    windows = OURS.windows
+    """Hold a flush where it has locked its poll and counted nothing."""
     looked, go_on = threading.Event(), threading.Event()
 
-    def look_and_linger(self: Any, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
-        found: dict[uuid.UUID, Window] = windows(self, polls)
+    def linger() -> None:
         looked.set()
         go_on.wait(PATIENCE)
-        return found
 
-    monkeypatch.setattr(OURS, "windows", look_and_linger)
+    linger_after_entering(monkeypatch, linger)
     paper = new_paper(alice)
     with boxes() as (box,):
         vote = box.submit(make_cast(paper, 0))
@@ -146,20 +142,15 @@ def test_change_holds_its_poll_against_every_other_writer(alice: Person) -> None
 # -- the order --------------------------------------------------------------------------------
 
 
-def test_participations_are_written_in_the_order_of_their_keys(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_participations_are_written_in_the_order_of_their_keys(alice: Person) -> None:
     """Two flushes that share voters would otherwise wait for each other."""
-    written: list[list[tuple[uuid.UUID, bytes]]] = []
-    participations = OURS.participations
-
-    def note_and_write(self: Any, ballots: Sequence[Cast]) -> Sequence[Cast]:
-        written.append([(ballot.poll_id, ballot.voter_key) for ballot in ballots])
-        return participations(self, ballots)
-
-    monkeypatch.setattr(OURS, "participations", note_and_write)
     papers = [new_paper(alice) for _ in range(2)]
     casts = [make_cast(papers[place % 2], 0) for place in range(40)]
     casts.sort(key=lambda cast: cast.voter, reverse=True)
     write_batch(casts)
-    assert written == [sorted(cast.voter for cast in casts)]
+    place = "ctid" if connection.vendor == "postgresql" else "rowid"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT poll_id, voter_key FROM polls_participation ORDER BY {place}")
+        written = [(uuid.UUID(str(poll)).hex, bytes(voter)) for poll, voter in cursor]
+    mine = {cast.voter for cast in casts}
+    assert [voter for voter in written if voter in mine] == sorted(mine)

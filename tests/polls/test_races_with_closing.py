@@ -6,22 +6,22 @@ Every promise stands beside a control, in which its protection is taken away and
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from polls.domain import lifecycle, statements
 from polls.domain.ballot_box import BallotBox, write_batch
 from polls.domain.database import CLOCK, clock
 from polls.domain.flush import Counted, Outcome
-from polls.domain.statements import Cast, Postgres, Sqlite, Window
+from polls.domain.statements import Cast, Postgres
 from polls.errors import Code
 from polls.models import Poll
 from tests.cast import Person
 from tests.polls.ballots import Stored, casts_of, disagreements, make_cast, new_paper, stored
+from tests.polls.entering import linger_after_entering
 from tests.polls.processes import run_at_once
 from tests.polls.stacks import on_postgres_alone
 from tests.polls.threads import PATIENCE, Vote, beside, boxes, outcomes, together, wait_until
@@ -79,22 +79,18 @@ def test_count_at_the_close_is_the_count_for_ever(alice: Person) -> None:
 
 
 def _vote_around_a_close(alice: Person, monkeypatch: pytest.MonkeyPatch) -> tuple[Stored, Stored]:
-    """Close a poll while a flush stands between its look at the window and its first write.
+    """Close a poll while a flush has seen it open and counted nothing yet.
 
     Returns what is stored when the close has returned, and what is stored in the end.
     """
-    ours = Postgres if connection.vendor == "postgresql" else Sqlite
-    windows = ours.windows
     looked, closed = threading.Event(), threading.Event()
 
-    def look_and_linger(self: Any, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
-        found: dict[uuid.UUID, Window] = windows(self, polls)
+    def linger() -> None:
         looked.set()
         # A close that has to wait for this flush cannot be waited for.
         closed.wait(1)
-        return found
 
-    monkeypatch.setattr(ours, "windows", look_and_linger)
+    linger_after_entering(monkeypatch, linger)
     paper = new_paper(alice)
     with boxes() as (box,):
         vote = box.submit(make_cast(paper, 0))
@@ -114,14 +110,46 @@ def test_close_waits_for_the_flush_that_has_seen_the_poll_open(
     assert at_last == at_close
 
 
+def _vote_into_a_close(alice: Person) -> tuple[Outcome, Stored, Stored]:
+    """Vote while a close has its poll's lock and has not committed yet.
+
+    Returns the outcome, and what is stored by the close and in the end.
+    """
+    paper = new_paper(alice)
+    with boxes() as (box,):
+        with transaction.atomic():
+            lifecycle.close_poll(paper.poll_id)
+            at_close = stored(paper.poll_id)
+            vote = box.submit(make_cast(paper, 0))
+            wait_until(_somebody_waits_for_us)
+        return vote.result(PATIENCE), at_close, stored(paper.poll_id)
+
+
+def _somebody_waits_for_us() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks "
+            "WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])
+
+
 @on_postgres_alone  # on SQLite BEGIN IMMEDIATE is the lock: there is no flush without it
+def test_flush_waits_for_the_close_under_way(alice: Person) -> None:
+    outcome, at_close, at_last = _vote_into_a_close(alice)
+    assert outcome is Code.POLL_CLOSED
+    assert at_last == at_close
+
+
+@on_postgres_alone
 def test_control_without_the_shared_lock_a_vote_is_counted_after_the_close(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The foreign key to the poll waits for the close, too, but has seen it open."""
     monkeypatch.setattr(Postgres, "lock_polls", lambda *_: None)
-    at_close, at_last = _vote_around_a_close(alice, monkeypatch)
-    assert at_close.ballots == 0
-    assert at_last.ballots == 1
+    outcome, at_close, at_last = _vote_into_a_close(alice)
+    assert isinstance(outcome, Counted)
+    assert (at_close.ballots, at_last.ballots) == (0, 1)
 
 
 # -- closing under full load ------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.db.models import Count
 
 from polls.domain import voters, voting
@@ -15,11 +13,12 @@ from polls.domain.ballot_box import BallotBox
 from polls.domain.ballot_paper import BallotPaper
 from polls.domain.flush import Outcome
 from polls.domain.polls import edit_poll
-from polls.domain.statements import Cast, Postgres, Sqlite, Window
+from polls.domain.statements import Cast
 from polls.errors import Code, Refusal
 from polls.models import Option, Participation, Poll, Selection
 from tests.cast import Person
 from tests.polls.ballots import disagreements, new_paper, stored
+from tests.polls.entering import enter_by_any_revision
 from tests.polls.threads import PATIENCE, beside, boxes, together
 
 Changes = Mapping[str, Any]
@@ -80,14 +79,7 @@ def test_ballot_that_is_still_one_under_the_new_rules_is_counted(alice: Person) 
 def test_control_without_the_comparison_of_revisions_a_ballot_breaks_the_new_rules(
     alice: Person, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    ours = Postgres if connection.vendor == "postgresql" else Sqlite
-    windows = ours.windows
-
-    def windows_of_revision_1(self: Any, polls: Collection[uuid.UUID]) -> dict[uuid.UUID, Window]:
-        found: dict[uuid.UUID, Window] = windows(self, polls)
-        return {poll: replace(window, revision=1) for poll, window in found.items()}
-
-    monkeypatch.setattr(ours, "windows", windows_of_revision_1)
+    enter_by_any_revision(monkeypatch)
     paper, refusal = _edit_under_a_checked_ballot(alice, CHANGES[name])
     assert refusal is None
     assert Poll.objects.get(id=paper.poll_id).max_selections == 1

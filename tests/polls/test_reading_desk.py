@@ -9,11 +9,10 @@ from concurrent.futures import Future
 import pytest
 from django.db import OperationalError, connection
 
-from polls.domain import reading_desk
 from polls.domain.current import Current, read_current
 from polls.domain.flush import Counted
 from polls.domain.lifecycle import close_poll, delete_poll
-from polls.domain.reading_desk import Reading, ReadingDesk
+from polls.domain.reading_desk import ReadingDesk
 from polls.errors import Code
 from polls.models import Poll
 from tests.cast import Person
@@ -22,6 +21,8 @@ from tests.polls.stacks import on_postgres_alone
 from tests.polls.threads import PATIENCE, beside, boxes, together, wait_until
 
 Found = dict[uuid.UUID, Current]
+Reading = Current | Code | None
+Desk = ReadingDesk[Current]
 
 
 class Readings:
@@ -51,30 +52,29 @@ class Readings:
 
 
 @pytest.fixture
-def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Readings]:
-    """What the desks of the test read."""
+def readings() -> Iterator[Readings]:
+    """What the desk of the test reads."""
     found = Readings()
-    monkeypatch.setattr(reading_desk, "read_current", found.read)
     yield found
     found.let_go.set()
 
 
 @pytest.fixture
-def desk(database: None, readings: Readings) -> Iterator[ReadingDesk]:  # noqa: ARG001 - it reads
+def desk(database: None, readings: Readings) -> Iterator[Desk]:  # noqa: ARG001 - it reads
     """A desk, which is closed before the database is emptied."""
-    found = ReadingDesk()
+    found = ReadingDesk(readings.read)
     yield found
     readings.let_go.set()
     found.close()
 
 
-def _ask(desk: ReadingDesk, poll_id: uuid.UUID, seconds: float = PATIENCE) -> "Future[Reading]":
+def _ask(desk: Desk, poll_id: uuid.UUID, seconds: float = PATIENCE) -> "Future[Reading]":
     reply: Future[Reading] = Future()
     desk.ask(poll_id, reply, time.monotonic() + seconds)
     return reply
 
 
-def _answer(desk: ReadingDesk, poll_id: uuid.UUID, seconds: float = PATIENCE) -> Reading:
+def _answer(desk: Desk, poll_id: uuid.UUID, seconds: float = PATIENCE) -> Reading:
     return _ask(desk, poll_id, seconds).result(PATIENCE)
 
 
@@ -87,7 +87,7 @@ def _ballots(reading: Reading) -> int:
 
 
 def test_everybody_reads_at_least_what_was_counted_before_they_asked(
-    alice: Person, desk: ReadingDesk, readings: Readings
+    alice: Person, desk: Desk, readings: Readings
 ) -> None:
     """Eight voters, each of whom votes and asks in turn; boxes side by side are processes."""
     voters, rounds = 8, 15
@@ -112,7 +112,7 @@ def test_everybody_reads_at_least_what_was_counted_before_they_asked(
 
 
 def test_those_who_ask_during_a_reading_share_the_next(
-    alice: Person, desk: ReadingDesk, readings: Readings
+    alice: Person, desk: Desk, readings: Readings
 ) -> None:
     """What was read before they asked is not for them: a vote has been counted meanwhile."""
     paper, other = new_papers(alice, 2)
@@ -128,7 +128,7 @@ def test_those_who_ask_during_a_reading_share_the_next(
     assert readings.sizes == [1, 2]
 
 
-def test_poll_that_cannot_be_told_of_is_none(alice: Person, desk: ReadingDesk) -> None:
+def test_poll_that_cannot_be_told_of_is_none(alice: Person, desk: Desk) -> None:
     deleted, closed = (paper.poll_id for paper in new_papers(alice, 2))
     delete_poll(deleted)
     close_poll(closed)
@@ -139,9 +139,7 @@ def test_poll_that_cannot_be_told_of_is_none(alice: Person, desk: ReadingDesk) -
     assert second.count.final
 
 
-def test_nobody_is_read_for_who_has_given_up(
-    alice: Person, desk: ReadingDesk, readings: Readings
-) -> None:
+def test_nobody_is_read_for_who_has_given_up(alice: Person, desk: Desk, readings: Readings) -> None:
     papers = new_papers(alice, 3)
     readings.let_go.clear()
     first = _ask(desk, papers[0].poll_id)
@@ -158,7 +156,7 @@ def test_nobody_is_read_for_who_has_given_up(
 
 @on_postgres_alone
 def test_desk_whose_connection_was_cut_reads_again(
-    alice: Person, desk: ReadingDesk, readings: Readings
+    alice: Person, desk: Desk, readings: Readings
 ) -> None:
     paper = new_paper(alice)
     assert _ballots(_answer(desk, paper.poll_id)) == 0
@@ -171,7 +169,7 @@ def test_desk_whose_connection_was_cut_reads_again(
 
 @on_postgres_alone
 def test_database_that_does_not_answer_in_time_is_unavailable_and_then_over(
-    alice: Person, desk: ReadingDesk
+    alice: Person, desk: Desk
 ) -> None:
     paper = new_paper(alice)
     locked, enough = threading.Event(), threading.Event()
@@ -196,7 +194,7 @@ def test_database_that_does_not_answer_in_time_is_unavailable_and_then_over(
     assert _ballots(_answer(desk, paper.poll_id)) == 0
 
 
-def test_who_asks_too_late_is_told_so_and_hurries_nobody(alice: Person, desk: ReadingDesk) -> None:
+def test_who_asks_too_late_is_told_so_and_hurries_nobody(alice: Person, desk: Desk) -> None:
     paper = new_paper(alice)
     late, early = _ask(desk, paper.poll_id, 0.3), _ask(desk, paper.poll_id, PATIENCE)
     assert late.result(PATIENCE) == Code.UNAVAILABLE
@@ -205,7 +203,7 @@ def test_who_asks_too_late_is_told_so_and_hurries_nobody(alice: Person, desk: Re
 
 @pytest.mark.parametrize("lost", [1, 2])
 def test_connection_that_is_lost_twice_is_unavailable(
-    alice: Person, desk: ReadingDesk, readings: Readings, lost: int
+    alice: Person, desk: Desk, readings: Readings, lost: int
 ) -> None:
     paper = new_paper(alice)
     words = "server closed the connection unexpectedly"
@@ -217,7 +215,7 @@ def test_connection_that_is_lost_twice_is_unavailable(
 
 
 def test_fault_that_nobody_expected_reaches_who_has_asked_and_ends_nothing(
-    alice: Person, desk: ReadingDesk, readings: Readings
+    alice: Person, desk: Desk, readings: Readings
 ) -> None:
     paper = new_paper(alice)
     readings.faults = [ValueError("nobody has thought of this")]
@@ -231,7 +229,7 @@ def test_fault_that_nobody_expected_reaches_who_has_asked_and_ends_nothing(
 
 def test_desk_that_closes_answers_who_has_asked(alice: Person, readings: Readings) -> None:
     paper = new_paper(alice)
-    desk = ReadingDesk()
+    desk = ReadingDesk(readings.read)
     readings.let_go.clear()
     first = _ask(desk, paper.poll_id)
     assert readings.made.wait(PATIENCE)
@@ -246,10 +244,10 @@ def test_desk_that_closes_answers_who_has_asked(alice: Person, readings: Reading
 
 
 def test_desk_that_nobody_has_asked_closes() -> None:
-    ReadingDesk().close()
+    ReadingDesk(read_current).close()
 
 
-def test_reading_leaves_no_transaction_open(alice: Person, desk: ReadingDesk) -> None:
+def test_reading_leaves_no_transaction_open(alice: Person, desk: Desk) -> None:
     """Or it would see for ever what it saw first, and hold up whoever changes a table."""
     paper = new_paper(alice)
     assert _ballots(_answer(desk, paper.poll_id)) == 0

@@ -7,7 +7,7 @@ UNKNOWN = "01980c5e-8f00-7000-8000-0000000000a1"
 
 POLLS = [
     poll("express", "201", "voted in just now", "warm"),
-    poll("django", "201", "not voted in lately", ""),
+    poll("express", "201", "not voted in lately", ""),
     poll("express", "201", "multiple", "warm", poll={"kind": "multiple"}),
     poll("express", "201", "approval", "warm", poll={"kind": "approval"}),
     poll("express", "201", "open", "warm", poll={"identity": "open"}, headers=(JSON,)),
@@ -46,9 +46,9 @@ POLLS = [
     ),
     poll("django", "201", "renamed", "warm edited"),
     poll("express", "410 poll_closed", "closed just now", "warm closed"),
-    poll("django", "410 poll_closed", "closed", "closed"),
+    poll("express", "410 poll_closed", "closed", "closed"),
     poll("express", "410 poll_closed", "overdue", "warm overdue"),
-    poll("django", "410 poll_closed", "overdue, not voted in lately", "overdue"),
+    poll("express", "410 poll_closed", "overdue, not voted in lately", "overdue"),
     poll(
         "django",
         "400 invalid_ballot",

@@ -1,9 +1,9 @@
 """What every door of HTTP shares: how a voter's token is read, and how answers are written."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from polls import compact_json
 from polls.errors import Code, Refusal
 
 # -- who asks ---------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ _CHALLENGED = frozenset({Code.AUTHENTICATION_REQUIRED, Code.INVALID_CREDENTIALS}
 
 def problem_answer(refusal: Refusal, instance: str) -> Answer:
     """Return a refusal as problem+json (RFC 9457); no cache may keep it."""
-    body = json.dumps(refusal.problem(instance), ensure_ascii=False, separators=(",", ":"))
+    body = compact_json.dumps(refusal.problem(instance))
     challenge = {"WWW-Authenticate": "Bearer"} if refusal.code in _CHALLENGED else {}
     headers = {
         "Content-Type": "application/problem+json",

@@ -1,12 +1,12 @@
 """How answers leave: with the headers that all of them carry."""
 
 import functools
-import json
 import random
 from typing import Any
 
 from django.conf import settings
 
+from polls import compact_json
 from polls.messages import Answer, WireHeaders, wire_headers
 
 Scope = Any
@@ -85,4 +85,4 @@ async def send_answer(scope: Scope, send: Send, answer: Answer, request_id: str 
 def json_answer(status: int, body: object) -> Answer:
     """Return an answer of JSON that no cache may keep."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return Answer(status, wire_headers(headers), json.dumps(body, separators=(",", ":")).encode())
+    return Answer(status, wire_headers(headers), compact_json.dumps(body).encode())

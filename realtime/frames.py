@@ -1,11 +1,10 @@
 """The frames that go over a WebSocket, each encoded once whoever receives it."""
 
-import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from polls import compact_json
 from polls.domain.results import Count
 from polls.errors import CATALOGUE, Code
 from polls.text import rfc3339
@@ -23,10 +22,6 @@ class Close(IntEnum):
     def after(code: Code) -> int:
         """Return the close code that follows an error frame: 4000 and the HTTP status."""
         return 4000 + CATALOGUE[code].status
-
-
-def _encode(body: Mapping[str, object]) -> str:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +63,8 @@ class Update:
             revision=count.revision,
             deleted=count.deleted,
             final=count.final,
-            counts=_encode(counts)[1:],
-            status_frame=_encode(status),
+            counts=compact_json.dumps(counts)[1:],
+            status_frame=compact_json.dumps(status),
         )
 
     def to_message(self) -> dict[str, object]:
@@ -109,12 +104,14 @@ class Update:
 
 def hello(poll_id: uuid.UUID, seq: int) -> str:
     """Return the frame for a client that is up to date."""
-    return _encode({"type": "hello", "poll": str(poll_id), "seq": seq})
+    return compact_json.dumps({"type": "hello", "poll": str(poll_id), "seq": seq})
 
 
 def heartbeat(seq: int | None) -> str:
     """Return the frame after a long silence; its seq only for those who may see results."""
-    return _encode({"type": "heartbeat"} if seq is None else {"type": "heartbeat", "seq": seq})
+    return compact_json.dumps(
+        {"type": "heartbeat"} if seq is None else {"type": "heartbeat", "seq": seq}
+    )
 
 
 def error(code: Code, detail: str = "", poll_id: uuid.UUID | None = None) -> str:
@@ -126,4 +123,4 @@ def error(code: Code, detail: str = "", poll_id: uuid.UUID | None = None) -> str
     }
     if poll_id is not None:
         body["poll"] = str(poll_id)
-    return _encode(body)
+    return compact_json.dumps(body)

@@ -1,6 +1,5 @@
 """Counts: the kept ones that everybody reads, and the recount that audits them."""
 
-import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from polls import compact_json
 from polls.domain.database import as_stored
 from polls.enums import Status
 from polls.models import Poll, Tally, status_as_read
@@ -47,9 +47,7 @@ class Count:
     def body(self) -> bytes:
         """The body of `GET …/results/`, made once, however many read it."""
         if self._body is None:
-            self._body = json.dumps(
-                results_body(self), ensure_ascii=False, separators=(",", ":")
-            ).encode()
+            self._body = compact_json.dumps(results_body(self)).encode()
         return self._body
 
     @property

@@ -30,7 +30,7 @@ class Window:
 
     revision: int
     state: str  # open, not_open, closed or gone
-    second: Any  # the clock's second, as this database writes it
+    second: str  # the clock's second, as this database writes it
 
     def takes(self, cast: "Cast") -> bool:
         """Whether the poll takes a vote that was checked by this revision."""
@@ -106,7 +106,7 @@ class Statements(Protocol):
         """Insert ballots and their selections."""
 
     def count(
-        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, Any]
+        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, str]
     ) -> dict[Id, Tallied]:
         """Move tallies and buckets, raise each poll's seq by one, and return where they stand."""
 
@@ -115,7 +115,7 @@ def _window_query(polls: str) -> str:
     """Return the query for where polls stand; `polls` is the condition that picks them."""
     now = CLOCK[connection.vendor]
     second = (
-        f"date_trunc('second', {now})"
+        f"date_trunc('second', {now})::text"
         if connection.vendor == "postgresql"
         else "STRFTIME('%Y-%m-%d %H:%M:%S', 'now')"
     )
@@ -128,6 +128,11 @@ SELECT id, revision, {second} AS second,
             ELSE 'open' END AS state
 FROM polls_poll WHERE {polls}
 """  # noqa: S608 - our own words
+
+
+def _digits(column: str) -> str:
+    """Return the SQL for an id's digits; psycopg2 would make a UUID object of each."""
+    return f"replace({column}::text, '-', '')"
 
 
 def _prepare() -> str:
@@ -150,7 +155,7 @@ PREPARE polls_enter (uuid[], uuid[], int[], bytea[], uuid[], bytea[], bytea[]) A
         ORDER BY v.poll, v.voter
         ON CONFLICT DO NOTHING RETURNING ballot_id
     )
-    SELECT id, revision, second, state,
+    SELECT {_digits("id")}, revision, second, state,
         (SELECT CASE WHEN count(*) < cardinality($5)
             THEN coalesce(array_agg(ballot_id), '{{}}') END FROM entered)
     FROM standing;
@@ -177,8 +182,10 @@ PREPARE polls_bucket (uuid[], uuid[], int[], timestamptz[]) AS
     SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT (poll_id, at, option_id)
     DO UPDATE SET votes = polls_tallybucket.votes + EXCLUDED.votes;
 PREPARE polls_tallied (uuid[]) AS
-    SELECT p.poll_id, p.seq, p.ballots, t.option_id, t.votes
-    FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE p.poll_id = ANY($1)
+    SELECT {_digits("poll_id")}, p.seq, p.ballots,
+        string_agg({_digits("t.option_id")}, ','), string_agg(t.votes::text, ',')
+    FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE poll_id = ANY($1)
+    GROUP BY poll_id, p.seq, p.ballots
 """  # noqa: S608 - our own words
 
 
@@ -261,7 +268,7 @@ class Postgres:
             _bytes([b.key_hash for b in ballots]),
             _bytes([b.ballot_hash for b in ballots]),
         )
-        windows = {row[0].hex: Window(row[1], row[3], row[2]) for row in rows}
+        windows = {row[0]: Window(row[1], row[3], row[2]) for row in rows}
         got_in = rows[0][4] if rows else []
         if got_in is None:
             return windows, ballots
@@ -293,7 +300,7 @@ class Postgres:
         )
 
     def count(
-        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, Any]
+        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, str]
     ) -> dict[Id, Tallied]:
         """Lock the PollTally rows in key order first: an UPDATE that joins takes any order.
 
@@ -311,9 +318,12 @@ class Postgres:
         self._later("polls_tally", *marked)
         at = ",".join([f'"{seconds[poll]}"' for poll, _ in marks])
         self._later("polls_bucket", *marked, f"{{{at}}}")
-        rows = self._rows("polls_tallied", _ids(polls))
-        found = ((row[0].hex, row[1], row[2], row[3].hex, row[4]) for row in rows)
-        return _tallied(found, ballots, marks)
+        found: dict[Id, Tallied] = {}
+        for poll, seq, kept, options, votes in self._rows("polls_tallied", _ids(polls)):
+            found[poll] = Tallied(
+                seq, kept, dict(zip(options.split(","), map(int, votes.split(",")), strict=True))
+            )
+        return _whole(found, ballots, marks)
 
 
 class Sqlite:
@@ -401,7 +411,7 @@ class Sqlite:
         )
 
     def count(
-        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, Any]
+        self, ballots: Mapping[Id, int], marks: Marks, seconds: Mapping[Id, str]
     ) -> dict[Id, Tallied]:
         """Move the counters; the order does not matter where one writer is alone."""
         self._run(
@@ -422,19 +432,14 @@ class Sqlite:
             "FROM polls_polltally p JOIN polls_tally t USING (poll_id) WHERE p.poll_id = ?",
             ([poll] for poll in ballots),
         )
-        return _tallied(rows, ballots, marks)
+        found: dict[Id, Tallied] = {}
+        for poll, seq, kept, option, votes in rows:
+            found.setdefault(poll, Tallied(seq, kept)).votes[option] = votes
+        return _whole(found, ballots, marks)
 
 
-def _tallied(
-    rows: Iterable[tuple[Any, ...]], ballots: Mapping[Id, int], marks: Marks
-) -> dict[Id, Tallied]:
-    """Return the counts by poll; refuse to count what a missing row would swallow."""
-    found: dict[Id, Tallied] = {}
-    for poll, seq, kept, option, votes in rows:
-        tallied = found.get(poll)
-        if tallied is None:
-            tallied = found[poll] = Tallied(seq, kept)
-        tallied.votes[option] = votes
+def _whole(found: dict[Id, Tallied], ballots: Mapping[Id, int], marks: Marks) -> dict[Id, Tallied]:
+    """Return these counts, and refuse to count what a missing row would swallow."""
     if len(found) < len(ballots) or any(option not in found[poll].votes for poll, option in marks):
         raise IntegrityError("A poll of this flush lacks a row of its tallies.")
     return found

@@ -136,9 +136,17 @@ def _digits(column: str) -> str:
 
 
 def _prepare() -> str:
-    """Return what prepares the statements, so that none is parsed and planned for each flush."""
+    """Return what prepares the statements, so that none is parsed and planned for each flush.
+
+    Each has one plan, whatever arrays come, and one that finds every row by its key: a plan that
+    was made while a table was small would otherwise read all of it when it is not any more.
+    """
     return f"""
 DEALLOCATE ALL;
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
 PREPARE polls_turnstiles (int[]) AS
     SELECT pg_advisory_xact_lock_shared({ADVISORY_CLASS}, t) FROM unnest($1) AS t;
 PREPARE polls_share (uuid[]) AS

@@ -57,6 +57,10 @@ demo: $(VENV)/dev.stamp ## Burlington 2009: 8,980 voters and 200 dashboards on t
 bench: $(VENV)/bench.stamp ## votes and results beside other ways to do it (ARGS="--only votes")
 	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
 
+.PHONY: flame
+flame: $(VENV)/bench.stamp ## a flame graph of the loaded server, benchmarks/express.svg
+	@exec $(BIN)/python -m benchmarks.flame
+
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## a million votes, kills, a hung database, races (ARGS="--only kill")
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)

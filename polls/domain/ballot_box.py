@@ -1,4 +1,4 @@
-"""The ballot box: votes that arrive while a flush is on its way form the next one.
+"""The ballot box: votes that arrive while a flush is on its way form the next ones.
 
 Alone, a vote waits for nobody; under load the batch grows by itself. The box is a plain thread
 with its own connection, one per process, started by the first vote.

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from polls.enums import SCHEDULED, Identity, Kind, Secrecy, Status, Visibility
@@ -32,6 +32,7 @@ def status_as_read(status: str, opened_at: datetime | None) -> str:
 
 # What is open and whose time to open or close has come, by the database's clock.
 _DUE = Q(status=Status.OPEN) & (Q(closes_at__lte=Now()) | Q(opened_at=None, opens_at__lte=Now()))
+IS_DUE = Coalesce(_DUE, Value(False), output_field=models.BooleanField())  # noqa: FBT003 - SQL's
 
 
 class PollQuerySet(models.QuerySet["Poll"]):

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from polls.domain.results import Count, read_counts
-from polls.models import Poll
+from polls.models import IS_DUE, Poll
 
 _KEPT = 2048  # polls
 # A database that was restored may come to the same seq by other votes.
@@ -78,9 +78,8 @@ def read_current(poll_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Current]:
     left = set(poll_ids)
     for _ in range(_READINGS):
         began = time.monotonic()
-        polls = list(Poll.objects.standing().filter(id__in=left).select_related("tally"))
-        timed = [poll.id for poll in polls if poll.has_a_time]
-        due = set(Poll.objects.due().filter(id__in=timed).values_list("id", flat=True))
+        standing = Poll.objects.standing().filter(id__in=left).select_related("tally")
+        polls = list(standing.annotate(is_due=IS_DUE))
         unknown = [poll.id for poll in polls if _counts.of(poll) is None]
         counts = read_counts(unknown) if unknown else {}
         for count in counts.values():
@@ -92,7 +91,7 @@ def read_current(poll_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Current]:
             if current is None or _rules(current) != (poll.revision, poll.status, False):
                 left.add(poll.id)
             else:
-                found[poll.id] = Current(poll, poll.id in due, current)
+                found[poll.id] = Current(poll, poll.is_due, current)  # type: ignore[attr-defined] # annotated
         if not left:
             break
     return found

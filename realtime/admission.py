@@ -1,68 +1,96 @@
-"""Whom a socket speaks for, and whether it may see a poll's results."""
+"""Whom sockets speak for, and whether they may see results: asked for many at once."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from accounts.models import ApiToken
 from accounts.sessions import users_of_sessions
-from polls.domain.access import (
-    ANYBODY,
-    Viewer,
-    access_poll,
-    may_see_results,
-    results_hidden,
-    who_may_see,
-)
-from polls.domain.results import Count, read_count
+from polls.domain import lifecycle
+from polls.domain.access import ANYBODY, Viewer, results_hidden, who_may_see
+from polls.domain.current import Current, read_current
+from polls.enums import Status
 from polls.errors import Code, Refusal
 from polls.models import Poll
+from realtime.frames import Update
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Whom a socket speaks for, and the token or session that must still be valid for it."""
+    """Whom a socket speaks for, and the token or session that must still be valid for it.
+
+    A session says by itself which account it stands for.
+    """
 
     viewer: Viewer = ANYBODY
     token_id: uuid.UUID | None = None
     session_key: str | None = None
 
 
-def admit(poll_id: uuid.UUID, asker: Asker) -> tuple[Refusal | None, Count]:
-    """Return why results may not be seen (None where they may), and the count under that rule.
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Where a poll stands, and why this asker may not see its results; None where they may."""
 
-    Raises `not_found`.
-    """
-    (viewer,) = _viewers([asker])
-    while True:
-        poll = access_poll(poll_id, viewer)
-        visible = may_see_results(poll, viewer)
-        hidden = None if visible else results_hidden(poll.results_visibility)
-        count = read_count(poll)
-        if count.deleted:
-            raise Refusal(Code.NOT_FOUND)
-        if (count.revision, count.status) == (poll.revision, poll.status):
-            return hidden, count
+    update: Update
+    hidden: Refusal | None
+
+
+Answer = Admission | Refusal  # not_found
+
+
+def admit(asked: Mapping[uuid.UUID, Sequence[Asker]]) -> dict[uuid.UUID, list[Answer]]:
+    """Return what each asker may see of each poll, by one reading for all of them."""
+    current = read_current(asked.keys())
+    due = [poll_id for poll_id, found in current.items() if found.due]
+    for poll_id in due:
+        lifecycle.settle_poll(poll_id)
+    if due:
+        current |= read_current(due)
+    viewers = _viewers({asker for askers in asked.values() for asker in askers})
+    return {
+        poll_id: _answers(current.get(poll_id), [viewers[asker] for asker in askers])
+        for poll_id, askers in asked.items()
+    }
+
+
+def _answers(found: Current | None, viewers: Sequence[Viewer]) -> list[Answer]:
+    if found is None:
+        return [Refusal(Code.NOT_FOUND) for _ in viewers]
+    poll = found.poll
+    update = Update.of(found.count)
+    answers: list[Answer] = []
+    for viewer, sees in zip(viewers, who_may_see(poll, viewers), strict=True):
+        if poll.status == Status.DRAFT and not viewer.owns(poll):
+            answers.append(Refusal(Code.NOT_FOUND))
+        elif sees:
+            answers.append(Admission(update, None))
+        else:
+            answers.append(Admission(update, results_hidden(poll.results_visibility)))
+    return answers
 
 
 def who_may_see_now(poll_id: uuid.UUID, askers: Sequence[Asker]) -> list[bool] | None:
     """Return whether each of these may see the poll's results now; None where it is gone."""
     poll = Poll.objects.standing().filter(id=poll_id).first()
-    return None if poll is None else who_may_see(poll, _viewers(askers))
+    if poll is None:
+        return None
+    viewers = _viewers(set(askers))
+    return who_may_see(poll, [viewers[asker] for asker in askers])
 
 
-def _viewers(askers: Sequence[Asker]) -> list[Viewer]:
-    """Return whom they stand for once ended sessions and revoked tokens no longer count."""
+def _viewers(askers: Iterable[Asker]) -> dict[Asker, Viewer]:
+    """Return whom they stand for now: ended sessions and revoked tokens stand for nobody."""
     tokens = {asker.token_id for asker in askers if asker.token_id is not None}
     sessions = {asker.session_key for asker in askers if asker.session_key is not None}
-    ended: set[uuid.UUID | str] = set()
-    if tokens:
-        ended |= tokens - set(ApiToken.valid().filter(id__in=tokens).values_list("id", flat=True))
-    if sessions:
-        ended |= sessions - users_of_sessions(sessions).keys()
-    return [
-        replace(asker.viewer, user_id=None)
-        if asker.token_id in ended or asker.session_key in ended
-        else asker.viewer
-        for asker in askers
-    ]
+    valid = ApiToken.valid().filter(id__in=tokens)
+    standing = set(valid.values_list("id", flat=True)) if tokens else set[uuid.UUID]()
+    users = users_of_sessions(sessions) if sessions else {}
+    viewers = {}
+    for asker in askers:
+        viewer = asker.viewer
+        if asker.session_key is not None:
+            viewer = replace(viewer, user_id=users.get(asker.session_key))
+        elif asker.token_id is not None and asker.token_id not in standing:
+            viewer = replace(viewer, user_id=None)
+        viewers[asker] = viewer
+    return viewers

@@ -1,15 +1,15 @@
 """The frames that go over a WebSocket, each encoded once whoever receives it."""
 
+import struct
 import uuid
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from polls import compact_json
 from polls.domain.results import Count
 from polls.errors import CATALOGUE, Code
 from polls.text import rfc3339
-
-PONG = '{"type":"pong"}'
 
 
 class Close(IntEnum):
@@ -24,7 +24,42 @@ class Close(IntEnum):
         return 4000 + CATALOGUE[code].status
 
 
-@dataclass(frozen=True, slots=True)
+_FINAL_TEXT = 0x81  # RFC 6455, section 5.2: a whole message in one frame, of text
+_BYTE, _TWO_BYTES, _EIGHT_BYTES = 125, 126, 127  # how long the length itself is
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A text, and the two forms in which servers take it; each is made once and then shared.
+
+    One that begins a poll's frames tells everything, whatever the client has: another frame must
+    not take its place.
+    """
+
+    text: str
+    begins: bool = False
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The WebSocket frame that a server sends (RFC 6455, section 5.2): unmasked."""
+        payload = self.text.encode()
+        size = len(payload)
+        if size <= _BYTE:
+            return struct.pack("!BB", _FINAL_TEXT, size) + payload
+        if size < 1 << 16:
+            return struct.pack("!BBH", _FINAL_TEXT, _TWO_BYTES, size) + payload
+        return struct.pack("!BBQ", _FINAL_TEXT, _EIGHT_BYTES, size) + payload
+
+    @cached_property
+    def message(self) -> dict[str, str]:
+        """The ASGI message that has a server make that frame."""
+        return {"type": "websocket.send", "text": self.text}
+
+
+PONG = Frame('{"type":"pong"}')
+
+
+@dataclass(frozen=True)
 class Update:
     """Where a poll stands, in the frames that say so. It travels between processes as it is."""
 
@@ -35,7 +70,7 @@ class Update:
     deleted: bool
     final: bool
     counts: str  # the frame's fields after its type, for those who may see results
-    status_frame: str  # the frame for those who may not: it holds no number that depends on votes
+    standing: str  # the same for those who may not: no number in it depends on votes
 
     @classmethod
     def of(cls, count: Count) -> "Update":
@@ -49,8 +84,7 @@ class Update:
         }
         if count.final:
             counts["final"] = True
-        status = {
-            "type": "status",
+        standing = {
             "poll": str(count.poll_id),
             "status": count.status_now,
             "opens_at": rfc3339(count.opens_at),
@@ -64,7 +98,7 @@ class Update:
             deleted=count.deleted,
             final=count.final,
             counts=compact_json.dumps(counts)[1:],
-            status_frame=compact_json.dumps(status),
+            standing=compact_json.dumps(standing)[1:],
         )
 
     def to_message(self) -> dict[str, object]:
@@ -78,7 +112,7 @@ class Update:
             "deleted": self.deleted,
             "final": self.final,
             "counts": self.counts,
-            "status_frame": self.status_frame,
+            "standing": self.standing,
         }
 
     @classmethod
@@ -88,34 +122,37 @@ class Update:
         fields["poll_id"] = uuid.UUID(str(fields["poll_id"]))
         return cls(**fields)  # type: ignore[arg-type] # our own to_message made it
 
-    @property
-    def tally(self) -> str:
+    @cached_property
+    def tally(self) -> Frame:
         """The frame of a count that moved, or of the last one there will be."""
-        return self._frame("closed" if self.final else "tally")
+        return self.snapshot if self.final else Frame(f'{{"type":"tally",{self.counts}')
 
-    @property
-    def snapshot(self) -> str:
+    @cached_property
+    def snapshot(self) -> Frame:
         """The frame that replaces whatever the client has."""
-        return self._frame("closed" if self.final else "snapshot")
+        kind = "closed" if self.final else "snapshot"
+        return Frame(f'{{"type":"{kind}",{self.counts}', begins=True)
 
-    def _frame(self, kind: str) -> str:
-        return f'{{"type":"{kind}",{self.counts}'
+    @cached_property
+    def hello(self) -> Frame:
+        """The frame for a client that is up to date."""
+        hello = {"type": "hello", "poll": str(self.poll_id), "seq": self.seq}
+        return Frame(compact_json.dumps(hello), begins=True)
+
+    @cached_property
+    def status_frame(self) -> Frame:
+        """The frame for those who may not see results."""
+        return Frame(f'{{"type":"status",{self.standing}')
 
 
-def hello(poll_id: uuid.UUID, seq: int) -> str:
-    """Return the frame for a client that is up to date."""
-    return compact_json.dumps({"type": "hello", "poll": str(poll_id), "seq": seq})
-
-
-def heartbeat(seq: int | None) -> str:
+def heartbeat(seq: int | None) -> Frame:
     """Return the frame after a long silence; its seq only for those who may see results."""
-    return compact_json.dumps(
-        {"type": "heartbeat"} if seq is None else {"type": "heartbeat", "seq": seq}
-    )
+    said = {"type": "heartbeat"} if seq is None else {"type": "heartbeat", "seq": seq}
+    return Frame(compact_json.dumps(said))
 
 
-def error(code: Code, detail: str = "", poll_id: uuid.UUID | None = None) -> str:
-    """Return the frame that says why the socket is about to be closed."""
+def error(code: Code, detail: str = "", poll_id: uuid.UUID | None = None) -> Frame:
+    """Return the frame that says why: the socket is about to be closed, or one poll is refused."""
     body: dict[str, object] = {
         "type": "error",
         "code": str(code),
@@ -123,4 +160,4 @@ def error(code: Code, detail: str = "", poll_id: uuid.UUID | None = None) -> str
     }
     if poll_id is not None:
         body["poll"] = str(poll_id)
-    return compact_json.dumps(body)
+    return Frame(compact_json.dumps(body))

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
-from accounts.sessions import users_of_sessions
 from polls.domain import voters
 from polls.domain.access import Viewer
 from realtime.admission import Asker
@@ -46,11 +45,10 @@ def judge_origin(scope: dict[str, Any]) -> Origin:
 
 
 def asker_of_cookies(scope: dict[str, Any]) -> Asker:
-    """Return the voter and the account of a socket's cookies."""
+    """Return whom a socket's cookies speak for; who a session signs in is for others to ask."""
     # Read as Django reads them: another application's odd cookie must not hide ours.
     cookies = parse_cookie("; ".join(_headers(scope, b"cookie")))
     voter = cookies.get("__Host-voter" if _is_secure(scope) else "voter")
     session = cookies.get(settings.SESSION_COOKIE_NAME)
-    user_id = None if session is None else users_of_sessions([session]).get(session)
     device = None if voter is None else voters.device_of(voter)
-    return Asker(Viewer(user_id, device), session_key=None if user_id is None else session)
+    return Asker(Viewer(device=device), session_key=session)

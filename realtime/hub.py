@@ -91,6 +91,11 @@ class Hub:
             del self.watched[poll_id]
             self.changed.set()
 
+    def last(self, poll_id: uuid.UUID) -> Update | None:
+        """Return what those who watch a poll were last told."""
+        watched = self.watched.get(poll_id)
+        return None if watched is None else watched.last
+
     def deliver(self, update: Update, *, replace: bool = False) -> None:
         """Pass on an update unless it is old; at most one a tick and poll, the newest.
 

@@ -3,11 +3,11 @@
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
-from realtime.consumers import PollConsumer, UnknownPath
+from realtime.consumers import PollSocket, UnknownPath
 
 websockets = URLRouter(
     [
-        path("ws/polls/<uuid:poll_id>/", PollConsumer.as_asgi()),
+        path("ws/polls/<uuid:poll_id>/", PollSocket.as_asgi()),
         re_path(r"", UnknownPath.as_asgi()),
     ]
 )

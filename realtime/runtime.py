@@ -14,16 +14,18 @@ from polls.domain.sweep import Sweep
 from polls.events import Event
 from realtime.broadcaster import Broadcaster, Membership
 from realtime.hub import REAUTHORISE_SECONDS, RECONCILE_SECONDS, Hub
+from realtime.reception import Reception
 
 logger = logging.getLogger(__name__)
 
 
 class Runtime:
-    """A process's hub, broadcaster and sweep."""
+    """A process's hub, reception, broadcaster and sweep."""
 
     def __init__(self) -> None:
         self.sockets = 0
         self.hub: Hub
+        self.reception: Reception
         self._broadcaster: Broadcaster | None = None
         self._sweep: Sweep | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -33,6 +35,7 @@ class Runtime:
         if self._broadcaster is not None:
             return
         self.hub = Hub()
+        self.reception = Reception()
         self._broadcaster = Broadcaster(self.hub)
         membership = Membership(self.hub)
         for work in (
@@ -40,6 +43,7 @@ class Runtime:
             self._broadcaster.publish(),
             membership.receive(),
             membership.follow(),
+            self.reception.run(),
             self.hub.reauthorise_revoked(),
             _repeat(RECONCILE_SECONDS, self.hub.reconcile),
             _repeat(REAUTHORISE_SECONDS, self.hub.reauthorise_all),

@@ -1,20 +1,45 @@
-"""Uvicorn's WebSocket protocol, which can let go of a client that takes nothing.
+"""Uvicorn's WebSocket protocol, which lets an application write ready-made frames.
 
-ASGI has no word for dropping a connection, and closing one waits until what was written has been
-read: a client that never reads would keep its socket and its memory for as long as it likes.
+ASGI's `send` encodes each message anew for each socket and takes a task to be awaited in, which is
+most of what a frame costs that goes to thousands. And ASGI has no word for dropping a connection:
+closing one waits until what was written has been read, so that a client that never reads would keep
+its socket and its memory for as long as it likes.
 """
 
-from typing import Any
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol, TypedDict
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import OPEN
 
-ABORT = "polls.abort"  # the extension of the scope that holds the way out
+FRAMES = "polls.frames"  # the extension of the scope
 CLOSE_SECONDS = 10.0  # for a client to answer a close frame
+# What the system may hold for one client, doubled by Linux: some frames of the largest poll. With
+# less, a reader that takes nothing is soon known, and what a slow one gets is not minutes old.
+SEND_BUFFER_BYTES = 32 * 1024
 _NOT_UTF8 = 1007  # RFC 6455
 
 
+class Paced(Protocol):
+    """Is told when the client's side is full, and when it is empty again."""
+
+    def __call__(self, *, full: bool) -> None:
+        """Take it from the transport."""
+
+
+class FramesExtension(TypedDict):
+    """What the scope of a WebSocket offers under FRAMES."""
+
+    write: Callable[[bytes], None]  # a whole frame of RFC 6455; nothing is done after a close
+    follow: Callable[[Paced], None]  # have somebody told of the pace from now on
+    abort: Callable[[], None]  # drop the connection
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Hands the application a way to abort, and aborts where a close is not answered in time."""
+    """Hands out the transport, and aborts where a close is not answered in time."""
+
+    _paced: Paced | None = None
 
     def send_receive_event_to_app(self) -> None:
         """Refuse a text that is not UTF-8, which Uvicorn does with a traceback in the log."""
@@ -30,8 +55,46 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Serve one socket."""
-        self.scope["extensions"][ABORT] = {"abort": self.transport.abort}
+        offered: FramesExtension = {
+            "write": self._write_frame,
+            "follow": self._follow,
+            "abort": self.transport.abort,
+        }
+        extensions: dict[Any, Any] = self.scope["extensions"]
+        extensions[FRAMES] = offered
         await super().run_asgi()
+
+    def _write_frame(self, frame: bytes) -> None:
+        # Uvicorn knows nothing of these frames, and has no need to: it sends none in parts, and
+        # without compression a connection remembers nothing of what went over it.
+        if self.conn.state is OPEN and not self.disconnected:
+            self.transport.write(frame)
+
+    def _follow(self, paced: Paced) -> None:
+        # Whatever the system did not take at once is one frame, and the next one waits for it.
+        self.transport.set_write_buffer_limits(high=0)
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self._paced = paced
+
+    def pause_writing(self) -> None:
+        """Take it from the transport that the client's side is full."""
+        super().pause_writing()
+        if self._paced is not None:
+            self._paced(full=True)
+
+    def resume_writing(self) -> None:
+        """Take it from the transport that all has been taken."""
+        super().resume_writing()
+        if self._paced is not None:
+            self._paced(full=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Keep nobody waiting: whatever is written from now on goes nowhere."""
+        super().connection_lost(exc)
+        if self._paced is not None:
+            self._paced(full=False)
+            self._paced = None
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
         """Send one message; the connection does not outlive an unanswered close."""

@@ -44,6 +44,7 @@ def limits_body() -> dict[str, object]:
             "sockets_per_process": settings.MAX_SOCKETS,
             "socket_message_bytes": settings.MAX_SOCKET_MESSAGE_BYTES,
             "socket_messages_per_10_seconds": settings.MAX_SOCKET_MESSAGES,
+            "socket_polls": settings.MAX_SOCKET_POLLS,
             "tick_milliseconds": settings.TICK_MS,
         },
         "not_available": {

@@ -59,6 +59,7 @@ BODY_SECONDS = 10
 MAX_SOCKETS = 20_000
 MAX_SOCKET_MESSAGE_BYTES = 4096
 MAX_SOCKET_MESSAGES = 100  # from one client within ten seconds
+MAX_SOCKET_POLLS = 100  # subscriptions of one socket
 # Requests for Django that one process takes on at once: eight in threads, the rest in line.
 DJANGO_THREADS = 8
 DJANGO_QUEUE = 256

@@ -15,13 +15,19 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from django.db import connection
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from polls.domain.results import read_counts
 from polls_project.asgi import application
 from realtime import threads
 from realtime.frames import Update
 from realtime.runtime import runtime
-from tests.realtime.client import PATIENCE, Frame
+from realtime.uvicorn_protocol import FRAMES, FramesExtension, Paced
+from tests.realtime import client
+from tests.realtime.client import PATIENCE
 
 T = TypeVar("T")
 HOST = "localhost"
@@ -46,6 +52,7 @@ class Inside:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.offers_frames = True  # as Uvicorn does, and Daphne does not
         self.faults: list[dict[str, Any]] = []  # what asyncio would have logged as an error
         self.sockets: list[asyncio.Task[None]] = []
         self.loop.set_exception_handler(lambda _, context: self.faults.append(context))
@@ -152,7 +159,7 @@ class InnerSocket:
                 (b"host", HOST.encode()),
                 *((name.lower().encode(), value.encode()) for name, value in headers.items()),
             ],
-            "extensions": {"polls.abort": {"abort": self._abort}},
+            "extensions": self._extensions() if inside.offers_frames else {},
         }
         self.task: asyncio.Task[None] = inside.do(self._begin, path_scope)
         inside.sockets.append(self.task)
@@ -165,6 +172,42 @@ class InnerSocket:
         return asyncio.get_running_loop().create_task(
             application(scope, self._incoming.get, self._send)
         )
+
+    def _extensions(self) -> dict[str, FramesExtension]:
+        self._held: list[bytes] = []  # what a transport holds for a client that does not read
+        self._paced: Paced
+        return {
+            FRAMES: {
+                "write": self._write,
+                "follow": lambda paced: setattr(self, "_paced", paced),
+                "abort": self._abort,
+            }
+        }
+
+    def _write(self, frame: bytes) -> None:
+        if self.failure is not None:
+            return  # a transport says nothing
+        if self.reads.is_set():
+            self._take(frame)
+        else:
+            self._held.append(frame)
+            self._paced(full=True)
+
+    def _take(self, frame: bytes) -> None:
+        parser = ClientProtocol(parse_uri("ws://localhost"), state=State.OPEN)
+        parser.receive_data(frame)
+        (event,) = parser.events_received()
+        assert isinstance(event, Frame)
+        assert event.opcode is Opcode.TEXT
+        self.told.append({"type": "websocket.send", "text": bytes(event.data).decode()})
+
+    def _take_all(self) -> None:
+        self.reads.set()
+        if self.inside.offers_frames:
+            assert len(self._held) <= 1, "one frame is in flight at most"
+            while self._held:
+                self._take(self._held.pop())
+            self._paced(full=False)
 
     def _abort(self) -> None:
         self.aborted = True
@@ -191,14 +234,14 @@ class InnerSocket:
 
     def read_on(self) -> None:
         """Take what the server has to say again."""
-        self.inside.do(self.reads.set)
+        self.inside.do(self._take_all)
 
     def leave(self) -> None:
         """Disconnect."""
         self.inside.do(self._incoming.put_nowait, {"type": "websocket.disconnect", "code": 1005})
 
     @property
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[client.Frame]:
         """What has been sent so far."""
         return [json.loads(m["text"]) for m in list(self.told) if m["type"] == "websocket.send"]
 
@@ -208,7 +251,7 @@ class InnerSocket:
         closes = [m.get("code") for m in list(self.told) if m["type"] == "websocket.close"]
         return closes[0] if closes else None
 
-    def until(self, count: int) -> list[Frame]:
+    def until(self, count: int) -> list[client.Frame]:
         """Wait for so many frames in all, and return them."""
         self.inside.wait_until(lambda: len(self.frames) >= count)
         return self.frames

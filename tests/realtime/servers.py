@@ -59,19 +59,11 @@ class OwnServer(Server):
 
 _HASTY = """
 import runpy
-import socket
 import django
 django.setup()
 from realtime import outbox, runtime, uvicorn_protocol
 outbox.STUCK_SECONDS = 2.0
 runtime.RECONCILE_SECONDS = uvicorn_protocol.CLOSE_SECONDS = 1.0
-made = uvicorn_protocol.SocketProtocol.connection_made
-def connection_made(self, transport):
-    number = transport.get_extra_info("socket").fileno()
-    with socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-    made(self, transport)
-uvicorn_protocol.SocketProtocol.connection_made = connection_made
 runpy.run_module("polls_project.serve", run_name="__main__", alter_sys=True)
 """
 
@@ -80,7 +72,7 @@ class HastyServer(OwnServer):
     """`make run` with shorter times, for what takes long and happens again and again.
 
     Stuck readers are given up after 2 s, unanswered closes after 1 s, the database is compared
-    with each 1 s; and the system's buffers are small, so that a reader is soon known to be stuck.
+    with each 1 s.
     """
 
     def command(self) -> list[str]:
@@ -93,8 +85,8 @@ class TalkativeServer(HastyServer):
 
     def command(self) -> list[str]:
         """Change one more constant."""
-        more = "from realtime import outbox; outbox.HEARTBEAT_SECONDS = 1.0"
-        return [sys.executable, "-c", more + _HASTY]
+        more = "outbox.HEARTBEAT_SECONDS = 1.0\nrunpy.run_module"
+        return [sys.executable, "-c", _HASTY.replace("runpy.run_module", more)]
 
 
 class DaphneServer(OwnServer):

@@ -10,7 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from polls.domain.access import Viewer
 from polls.models import Poll
-from realtime import consumers
+from realtime import subscription
 from realtime.admission import Asker
 from realtime.frames import Update
 from realtime.hub import REAUTHORISE_SECONDS
@@ -290,7 +290,7 @@ def test_ticket_of_another_voter_replaces_one_who_sees_more(inside: Inside, alic
 def test_status_socket_of_a_closed_poll_ends_whatever_it_is_told(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "CLOSED_SECONDS", 0.5)
+    monkeypatch.setattr(subscription, "CLOSED_SECONDS", 0.5)
     poll = alice.make_poll(results_visibility="owner")
     alice.close(poll)
     ticket = voter().post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.test import override_settings
 
-from realtime import consumers
+from realtime import subscription
 from tests.cast import Person
 from tests.realtime.inside import InnerSocket, Inside, live_path
 
@@ -71,7 +71,7 @@ def test_two_hundred_sockets_leave_nothing_behind(inside: Inside, alice: Person,
 def test_sockets_that_wait_or_are_refused_leave_nothing_behind(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "AUTH_SECONDS", 0.2)
+    monkeypatch.setattr(subscription, "AUTH_SECONDS", 0.2)
     hidden = alice.make_poll(results_visibility="owner")
     tasks = inside.tasks()
     paths = (live_path(hidden), f"/ws/polls/{uuid.uuid4()}/", "/ws/nothing/")

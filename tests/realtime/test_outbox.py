@@ -10,8 +10,16 @@ from selectors import DefaultSelector
 from typing import Any
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
-from realtime.outbox import Outbox, StuckReaderError
+from realtime.frames import Frame
+from realtime.lines import Line, SendLine
+from realtime.outbox import Outbox
+from realtime.uvicorn_protocol import Paced
 
 POLL, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -45,106 +53,206 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 class Reader:
     """The other end: takes frames while it wants to, and notes when it got them."""
 
-    def __init__(self) -> None:
+    def __init__(self, way: str) -> None:
         self.took: list[tuple[float, str]] = []
         self.wants = asyncio.Event()
         self.wants.set()
-        self.began = asyncio.get_running_loop().time()
+        self.stuck: list[float] = []
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self.outbox = Outbox(
+            self._transport if way == "frames" else lambda paced: SendLine(self._send, paced),
+            heartbeat=lambda: Frame("heartbeat"),
+            stuck=lambda: self.stuck.append(self._passed()),
+        )
 
-    async def take(self, frame: str) -> None:
+    def _passed(self) -> float:
+        return self._loop.time() - self._began
+
+    async def _send(self, message: dict[str, str]) -> None:
         await self.wants.wait()
-        self.took.append((asyncio.get_running_loop().time() - self.began, frame))
+        self.took.append((self._passed(), message["text"]))
+
+    def _transport(self, paced: Paced) -> Line:
+        return Transport(self, paced)
 
     def frames(self) -> list[str]:
         return [frame for _, frame in self.took]
 
+    def post(self, *texts: str, poll_id: uuid.UUID = POLL) -> None:
+        for text in texts:
+            self.outbox.post(poll_id, Frame(text))
 
-def test_heartbeat_comes_after_25_seconds_without_a_frame() -> None:
+
+class Transport:
+    """A line that takes a frame at once, and no more where the reader does not want it yet."""
+
+    def __init__(self, reader: Reader, paced: Paced) -> None:
+        self._reader, self._paced = reader, paced
+        self._task: asyncio.Task[None] | None = None
+
+    def write(self, frame: Frame) -> None:
+        if self._reader.wants.is_set():
+            self._reader.took.append((self._reader._passed(), frame.text))
+        else:
+            assert self._task is None or self._task.done(), "one frame is in flight at most"
+            self._paced(full=True)
+            self._task = asyncio.get_running_loop().create_task(self._when_wanted(frame))
+
+    async def _when_wanted(self, frame: Frame) -> None:
+        await self._reader._send(frame.message)
+        self._task = None
+        self._paced(full=False)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def abort(self) -> None:
+        self.close()
+
+
+ways = pytest.mark.parametrize("way", ["frames", "send"])
+
+
+@ways
+def test_heartbeat_comes_after_25_seconds_without_a_frame(way: str) -> None:
     async def work() -> None:
-        reader = Reader()
-        outbox = Outbox(reader.take, lambda: "heartbeat")
-        task = asyncio.create_task(outbox.run())
+        reader = Reader(way)
         await asyncio.sleep(10)
-        outbox.post(POLL, "tally")
+        reader.post("tally")
         await asyncio.sleep(55)
-        task.cancel()
+        reader.outbox.close()
         assert reader.frames() == ["tally", "heartbeat", "heartbeat"]
         assert [at for at, _ in reader.took] == pytest.approx([10, 35, 60], abs=0.5)
 
     run(work())
 
 
-def test_reader_that_is_behind_gets_the_newest_frame_of_each_poll_and_every_reply() -> None:
+@ways
+def test_reader_that_is_behind_gets_the_newest_frame_of_each_poll_and_every_reply(way: str) -> None:
     async def work() -> None:
-        reader = Reader()
-        outbox = Outbox(reader.take, lambda: "heartbeat")
-        task = asyncio.create_task(outbox.run())
-        outbox.post(POLL, "in flight")
+        reader = Reader(way)
+        reader.post("taken")
         await asyncio.sleep(0.1)
         reader.wants.clear()
-        outbox.post(POLL, "taken from the box, not yet by the reader")
+        reader.post("in flight")
         await asyncio.sleep(0.1)
         for seq in range(10_000):
-            outbox.post(POLL, f"{seq}")
-            outbox.post(OTHER, f"other {seq}")
-        outbox.reply("pong")
-        assert len(outbox._newest) == 2
+            reader.post(f"{seq}")
+            reader.post(f"other {seq}", poll_id=OTHER)
+        reader.outbox.reply(Frame("pong"))
+        reader.outbox.reply(Frame("pong"))
+        assert len(reader.outbox._newest) == 2
         reader.wants.set()
         await asyncio.sleep(0.1)
-        task.cancel()
-        assert reader.frames() == [
-            "in flight",
-            "taken from the box, not yet by the reader",
-            "9999",
-            "other 9999",
-            "pong",
-        ]
+        reader.outbox.close()
+        waited = ["9999", "other 9999", "pong", "pong"]
+        assert reader.frames() == ["taken", "in flight", *waited]
 
     run(work())
 
 
-def test_forgotten_frame_is_not_sent() -> None:
+@ways
+def test_frame_that_begins_waits_until_it_is_sent(way: str) -> None:
     async def work() -> None:
-        reader = Reader()
-        outbox = Outbox(reader.take, lambda: "heartbeat")
-        outbox.post(POLL, "a number that may no longer be seen")
-        outbox.post(OTHER, "another")
-        outbox.forget(POLL)
-        outbox.reply("why")
-        await outbox.drain()
-        assert reader.frames() == ["another", "why"]
+        reader = Reader(way)
+        reader.wants.clear()
+        reader.post("in flight")
+        reader.outbox.post(POLL, Frame("snapshot", begins=True))
+        assert not reader.outbox.has_begun(POLL)
+        assert reader.outbox.has_begun(OTHER)
+        reader.wants.set()
+        await asyncio.sleep(0.1)
+        assert reader.outbox.has_begun(POLL)
+        reader.outbox.close()
 
     run(work())
 
 
-@pytest.mark.parametrize("way", ["run", "drain"])
+@ways
+def test_forgotten_frame_is_not_sent(way: str) -> None:
+    async def work() -> None:
+        reader = Reader(way)
+        reader.wants.clear()
+        reader.post("in flight", "a number that may no longer be seen")
+        reader.post("another", poll_id=OTHER)
+        reader.outbox.forget(POLL)
+        reader.outbox.reply(Frame("why"))
+        reader.wants.set()
+        await reader.outbox.drain()
+        assert reader.frames() == ["in flight", "another", "why"]
+        reader.outbox.close()
+
+    run(work())
+
+
+@ways
 def test_reader_that_takes_nothing_for_30_seconds_is_given_up(way: str) -> None:
     async def work() -> None:
-        reader = Reader()
+        reader = Reader(way)
+        await asyncio.sleep(7)
         reader.wants.clear()
-        outbox = Outbox(reader.take, lambda: "heartbeat")
-        outbox.post(POLL, "tally")
-        with pytest.raises(StuckReaderError if way == "run" else TimeoutError):
-            await getattr(outbox, way)()
-        waited = asyncio.get_running_loop().time() - reader.began
-        assert waited == pytest.approx(30, abs=0.5)
+        reader.post("tally")
+        await asyncio.sleep(100)
+        assert reader.stuck == [pytest.approx(37, abs=0.5)]
+        reader.outbox.close()
 
     run(work())
 
 
-def test_slow_reader_that_takes_a_frame_now_and_then_is_kept() -> None:
+@ways
+def test_waiting_for_a_reader_that_takes_nothing_ends_after_30_seconds(way: str) -> None:
     async def work() -> None:
-        reader = Reader()
-        outbox = Outbox(reader.take, lambda: "heartbeat")
-        task = asyncio.create_task(outbox.run())
+        reader = Reader(way)
+        reader.wants.clear()
+        reader.post("tally")
+        with pytest.raises(TimeoutError):
+            await reader.outbox.drain()
+        assert reader._passed() == pytest.approx(30, abs=0.5)
+        reader.outbox.close()
+
+    run(work())
+
+
+@ways
+def test_slow_reader_that_takes_a_frame_now_and_then_is_kept(way: str) -> None:
+    async def work() -> None:
+        reader = Reader(way)
         for seq in range(10):
             reader.wants.clear()
-            outbox.post(POLL, f"{seq}")
+            reader.post(f"{seq}")
             await asyncio.sleep(29)
             reader.wants.set()
             await asyncio.sleep(0.1)
-        assert not task.done()
-        task.cancel()
+        reader.outbox.close()
         assert reader.frames() == [f"{seq}" for seq in range(10)]
+        assert reader.stuck == []
 
     run(work())
+
+
+@ways
+def test_closed_outbox_sends_nothing_more(way: str) -> None:
+    async def work() -> None:
+        reader = Reader(way)
+        reader.wants.clear()
+        reader.post("in flight", "waiting")
+        reader.outbox.close()
+        reader.wants.set()
+        reader.outbox.reply(Frame("pong"))
+        await asyncio.sleep(100)
+        assert reader.frames() == []
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(work())
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
+def test_ready_made_frame_is_what_a_client_reads(size: int) -> None:
+    text = "ü" * (size // 2) + "x" * (size % 2)
+    parser = ClientProtocol(parse_uri("ws://localhost"), state=State.OPEN, max_size=None)
+    parser.receive_data(Frame(text).wire)
+    (event,) = parser.events_received()
+    assert isinstance(event, WebSocketFrame)
+    assert (event.opcode, event.fin, bytes(event.data).decode()) == (Opcode.TEXT, True, text)

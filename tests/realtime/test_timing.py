@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from polls.models import LiveTicket
-from realtime import consumers, outbox
+from realtime import outbox, subscription
 from realtime.runtime import runtime
 from tests.cast import Person, voter
 from tests.realtime.inside import TICK, InnerSocket, Inside, live_path, update_of
@@ -16,7 +16,7 @@ from tests.realtime.inside import TICK, InnerSocket, Inside, live_path, update_o
 def test_ticket_that_came_in_time_counts_however_slow_the_database_is(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "AUTH_SECONDS", 0.5)
+    monkeypatch.setattr(subscription, "AUTH_SECONDS", 0.5)
     poll = alice.make_poll(results_visibility="owner")
     ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
     socket = InnerSocket(inside, live_path(poll))
@@ -32,7 +32,7 @@ def test_ticket_that_came_in_time_counts_however_slow_the_database_is(
 def test_comparing_tells_no_draft_from_a_poll_that_is_not_there(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "AUTH_SECONDS", 1.0)
+    monkeypatch.setattr(subscription, "AUTH_SECONDS", 1.0)
     draft = alice.make_poll(status="draft")
     sockets = [InnerSocket(inside, p) for p in (live_path(draft), f"/ws/polls/{uuid.uuid4()}/")]
     inside.wait_until(lambda: len(runtime.hub.watched) == 2)

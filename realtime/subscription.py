@@ -1,0 +1,263 @@
+"""One socket's interest in one poll: how it begins, what it is told, and when it ends."""
+
+import asyncio
+import logging
+import uuid
+from typing import Protocol
+
+from polls.errors import Code, Refusal
+from realtime.admission import Admission, Asker
+from realtime.frames import Frame, Update
+from realtime.outbox import Outbox
+from realtime.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+AUTH_SECONDS = 3.0  # to send a ticket, where the socket may not see results
+CLOSED_SECONDS = 5.0  # from the final frame to the end of the subscription
+_READINGS = 3  # of a poll whose rules change while somebody joins
+
+
+class Holder(Protocol):
+    """The socket that a subscription is one of."""
+
+    outbox: Outbox
+
+    async def refuse(self, subscription: "Subscription", refusal: Refusal) -> None:
+        """Say why this poll is not, or no longer, told of."""
+
+    async def finish(self, subscription: "Subscription") -> None:
+        """Take it that the last frame has been sent some seconds ago."""
+
+    def spawn(self, work: object) -> object:
+        """Run a coroutine beside the reading of the socket."""
+
+
+class Subscription:
+    """Passes on to one socket what the hub says of one poll, as far as it may see it."""
+
+    __slots__ = (
+        *("poll_id", "asker", "sees_results", "seq", "joined", "_holder", "_since"),
+        *("_wants_status", "_status", "_early", "_final", "_over", "_timer"),
+    )
+
+    def __init__(
+        self,
+        holder: Holder,
+        poll_id: uuid.UUID,
+        asker: Asker,
+        *,
+        since: int | None = None,
+        wants_status: bool = False,
+    ) -> None:
+        self.poll_id = poll_id
+        self.asker = asker
+        self.sees_results = False
+        self.seq = -1  # what the client has, while it sees results
+        self.joined = False
+        self._holder = holder
+        self._since = since
+        self._wants_status = wants_status
+        self._status = ""  # what was said of it last to one who sees no counts
+        self._early: Update | None = None  # what came before the snapshot did
+        self._final = False  # the last frame of counts has been sent
+        self._over = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        """Hear of the poll from now on; what comes before the snapshot is kept for after it."""
+        runtime.hub.join(self.poll_id, self)
+
+    def leave(self) -> None:
+        """Hear no more of it."""
+        self._over = True
+        self._cancel_timer()
+        runtime.hub.leave(self.poll_id, self)
+
+    # -- joining -----------------------------------------------------------------------------
+
+    async def join(self, *, last_word: bool = False) -> None:
+        """Begin, where this socket may; else wait for a ticket, unless that has been."""
+        try:
+            admission = await self._ask()
+        except Refusal as refusal:
+            await self._wait_or_refuse(refusal, last_word=last_word)
+            return
+        except Exception:
+            logger.exception("A socket could not join poll %s.", self.poll_id)
+            await self._refuse(Refusal(Code.UNAVAILABLE))
+            return
+        if self._over or self.sees_results:
+            return
+        update, hidden = admission.update, admission.hidden
+        early, self._early = self._early, None
+        if early is not None and _follows(early, update):
+            update, early = early, None
+        if hidden is None:
+            self._begin(update)
+        elif self._wants_status:
+            self._cancel_timer()
+            self.joined = True
+            self._tell_status(update)
+            if update.final:
+                self._end_soon()
+        else:
+            await self._wait_or_refuse(hidden, last_word=last_word)
+            return
+        if early is not None and early.seq > update.seq:
+            self.update(early)
+        # Whoever joined earlier is at least told what was just read.
+        runtime.hub.deliver(update)
+
+    async def speak_for(self, asker: Asker) -> None:
+        """Take a ticket's word for who asks."""
+        self.asker = asker
+        if not self.sees_results:
+            await self.join(last_word=True)
+            return
+        try:
+            admission = await self._ask()
+        except Refusal as refusal:
+            await self._refuse(refusal)
+        except Exception:
+            logger.exception("A socket in poll %s could not be asked for anew.", self.poll_id)
+            await self._refuse(Refusal(Code.UNAVAILABLE))
+        else:
+            if admission.hidden is not None and self.sees_results:
+                self.forbid(admission.update)
+
+    def ticket_came(self) -> None:
+        """Wait for the ticket's look-up, however long it takes: it has come in time."""
+        if not self.joined:
+            self._cancel_timer()
+
+    def wait_again(self) -> None:
+        """Wait for another ticket: that one was for other polls."""
+        if not (self.joined or self._over) and self._timer is None:
+            self._wait()
+
+    async def _ask(self) -> Admission:
+        """Return whether this socket may see results, asked again where the hub knows better.
+
+        A restored database stays behind the hub for a few seconds; it has the last word.
+        """
+        for _ in range(_READINGS):
+            admission = await runtime.reception.admit(self.poll_id, self.asker)
+            last, read = runtime.hub.last(self.poll_id), admission.update
+            if last is None or last.seq <= read.seq:
+                break
+            if not last.deleted and (last.revision, last.status) == (read.revision, read.status):
+                break
+        return admission
+
+    def _begin(self, update: Update) -> None:
+        """Send what the client needs to be up to date."""
+        self._cancel_timer()
+        self.sees_results = self.joined = True
+        self.seq = update.seq
+        self._status = ""  # whoever is shut out later is told the status anew
+        up_to_date = self._since == update.seq and not update.final
+        self._since = None
+        self._post(update.hello if up_to_date else update.snapshot)
+        if update.final:
+            self._final = True
+            self._end_soon()
+
+    async def _wait_or_refuse(self, refusal: Refusal, *, last_word: bool) -> None:
+        if last_word:
+            await self._refuse(refusal)
+        elif not self._over:
+            self._wait()
+
+    def _wait(self) -> None:
+        # An unknown poll waits as long as a hidden one: the time tells nothing of drafts.
+        # It is asked for once more then, for the results may have opened meanwhile.
+        def too_late() -> None:
+            self._timer = None
+            self._holder.spawn(self.join(last_word=True))
+
+        self._cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(AUTH_SECONDS, too_late)
+
+    # -- what the hub says -------------------------------------------------------------------
+
+    def update(self, update: Update, *, replace: bool = False) -> None:
+        """Take a newer state of the poll."""
+        if not self.sees_results:
+            if self.joined:
+                self._tell_status(update)
+            else:
+                self._early = update
+            return
+        if self._final or update.seq == self.seq:
+            return
+        older = update.seq < self.seq
+        if older and not replace:
+            return
+        self.seq = update.seq
+        if older or not self._holder.outbox.has_begun(self.poll_id):
+            self._post(update.snapshot)
+        else:
+            self._post(update.tally)
+        if update.final:
+            self._final = True
+            self._end_soon()
+
+    def _tell_status(self, update: Update) -> None:
+        if self._wants_status and update.standing != self._status:
+            self._status = update.standing
+            self._since = None  # what the client had is forgotten with it
+            self._post(update.status_frame)
+            if update.final:
+                self._end_soon()
+
+    def allow(self, update: Update) -> None:
+        """Take it that results have opened for this socket."""
+        if self.joined:
+            self._begin(update)
+
+    def forbid(self, update: Update) -> None:
+        """Take it that results have closed for this socket."""
+        self.sees_results = False
+        self._holder.outbox.forget(self.poll_id)
+        if self._wants_status:
+            self._tell_status(update)
+        else:
+            self._holder.spawn(self._refuse(Refusal(Code.RESULTS_HIDDEN)))
+
+    def gone(self) -> None:
+        """Take it that the poll has been deleted."""
+        if not self.joined:
+            return  # it is refused when its time is up, as if the poll had never been
+        self.sees_results = False
+        self._holder.outbox.forget(self.poll_id)
+        self._holder.spawn(self._refuse(Refusal(Code.NOT_FOUND)))
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def _post(self, frame: Frame) -> None:
+        self._holder.outbox.post(self.poll_id, frame)
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        if not self._over:
+            await self._holder.refuse(self, refusal)
+
+    def _end_soon(self) -> None:
+        """End some seconds after the final frame; clients do not come back."""
+
+        def end() -> None:
+            self._holder.spawn(self._holder.finish(self))
+
+        self._cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(CLOSED_SECONDS, end)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _follows(early: Update, read: Update) -> bool:
+    """Whether an update is newer than what was read, by the same rule of who sees it."""
+    same_rule = (early.revision, early.status) == (read.revision, read.status)
+    return same_rule and early.seq > read.seq

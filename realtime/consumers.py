@@ -19,6 +19,9 @@ from realtime.client_frames import (
     Auth,
     ClientFrame,
     Ping,
+    Subscribe,
+    Unsubscribe,
+    Wanted,
     read_frame,
     read_query,
 )
@@ -246,6 +249,93 @@ class PollSocket(Socket):
         """Close after the last frame (the subscription's call)."""
         del subscription
         await self._end(Close.NORMAL)
+
+
+class ManyPollsSocket(Socket):
+    """`/ws/`: subscriptions come and go, and the socket stays."""
+
+    of_many = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._polls: dict[uuid.UUID, Subscription] = {}
+        self._named: dict[uuid.UUID, Asker] = {}  # by tickets: who asks for which poll
+
+    async def begin(self, query_string: bytes) -> None:
+        """Wait for the client to say what it wants."""
+        if query_string:
+            raise Refusal(Code.MALFORMED, "Here `since` and `view` stand in a `subscribe`.")
+
+    async def hear(self, frame: ClientFrame) -> None:
+        """Subscribe or unsubscribe; the next frame is read when the polls have been."""
+        if isinstance(frame, Subscribe):
+            joining = [self._subscribe(wanted) for wanted in frame.polls]
+            await asyncio.gather(*(one.join() for one in joining if one is not None))
+        elif isinstance(frame, Unsubscribe):
+            for poll_id in frame.polls:
+                self._drop(poll_id)
+
+    def _subscribe(self, wanted: Wanted) -> Subscription | None:
+        """Return a new subscription, in the place of one there was to the same poll."""
+        self._drop(wanted.poll_id)
+        if len(self._polls) >= settings.MAX_SOCKET_POLLS:
+            detail = f"A socket has {settings.MAX_SOCKET_POLLS} polls at most."
+            self.outbox.reply(frames.error(Code.TOO_MANY, detail, wanted.poll_id))
+            return None
+        subscription = Subscription(
+            self,
+            wanted.poll_id,
+            self._named.get(wanted.poll_id, self.asker),
+            since=wanted.since,
+            wants_status=wanted.wants_status,
+        )
+        self._polls[wanted.poll_id] = subscription
+        subscription.watch()
+        return subscription
+
+    def _drop(self, poll_id: uuid.UUID) -> None:
+        subscription = self._polls.pop(poll_id, None)
+        if subscription is not None:
+            subscription.leave()
+            self.outbox.forget(poll_id)
+
+    def ticket_came(self) -> None:
+        """Let the polls wait for what the ticket says: it may be for any of them."""
+        for subscription in self._polls.values():
+            subscription.ticket_came()
+
+    async def authenticate(self, ticket: tickets.Ticket) -> None:
+        """Ask anew for the polls that the ticket names; the others wait for another."""
+        asker = _asker_of(ticket)
+        for poll_id in ticket.polls:
+            self._named.pop(poll_id, None)
+            self._named[poll_id] = asker
+        while len(self._named) > settings.MAX_SOCKET_POLLS:
+            del self._named[next(iter(self._named))]  # the oldest; its subscription has its own
+        standing = list(self._polls.values())
+        await asyncio.gather(
+            *(one.speak_for(asker) for one in standing if one.poll_id in ticket.polls)
+        )
+        for subscription in standing:
+            subscription.wait_again()
+
+    def heartbeat(self) -> Frame:
+        """Return a heartbeat; one seq would say nothing of many polls."""
+        return frames.heartbeat(None)
+
+    def subscriptions(self) -> list[Subscription]:
+        """Return all there are."""
+        return list(self._polls.values())
+
+    async def refuse(self, subscription: Subscription, refusal: Refusal) -> None:
+        """Say why and drop the one poll (the subscription's call)."""
+        await self.finish(subscription)
+        self.outbox.reply(frames.error(refusal.code, refusal.detail, subscription.poll_id))
+
+    async def finish(self, subscription: Subscription) -> None:
+        """Drop the one poll (the subscription's call)."""
+        if self._polls.get(subscription.poll_id) is subscription:
+            self._drop(subscription.poll_id)
 
 
 def _asker_of(ticket: tickets.Ticket) -> Asker:

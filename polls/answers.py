@@ -6,11 +6,12 @@ nobody can tell which of them it was.
 
 from django.utils.http import parse_etags
 
-from polls.domain import results
+from polls.domain import results, timeline
 from polls.domain.access import anybody_may_see
 from polls.domain.current import Current
 from polls.domain.voting import Receipt
 from polls.messages import PRIVATE, Answer, wire_headers
+from polls.models import Poll
 
 _JSON = {"Content-Type": "application/json", **PRIVATE}
 _COUNTED = wire_headers(_JSON)
@@ -29,16 +30,39 @@ def receipt_answer(receipt: Receipt) -> Answer:
 
 def results_answer(current: Current, if_none_match: str | None) -> Answer:
     """Return a count that may be shown, or 304 to whoever has it."""
-    etag = results.etag(current.count)
-    public = current.poll.is_closed and anybody_may_see(current.poll)
-    headers = {
-        "Content-Type": "application/json",
-        "ETag": etag,
-        **({"Cache-Control": "public, max-age=60"} if public else PRIVATE),
-    }
-    # Other preconditions are for writes.
+    headers = _version_headers(current.poll, results.etag(current.count))
+    return _known(headers, if_none_match) or _shown(headers, current.count.body)
+
+
+def timeline_answer(current: Current, if_none_match: str | None) -> Answer | None:
+    """Return the votes over time of a poll whose count may be shown, or 304 to whoever has them.
+
+    None where who may see them, or for how long, has changed since the poll was read.
+    """
+    poll = current.poll
+    headers = _version_headers(poll, timeline.etag(poll.id, current.count.seq))
+    known = _known(headers, if_none_match)
+    if known is not None:
+        return known
+    found = timeline.read_timeline(current.count)
+    if found is None:
+        return None
+    return _shown(_version_headers(poll, timeline.etag(poll.id, found.seq)), found.body)
+
+
+def _version_headers(poll: Poll, etag: str) -> dict[str, str]:
+    """Return what clients and caches are told of one version of a poll's counts."""
+    public = poll.is_closed and anybody_may_see(poll)
+    return {"ETag": etag, **({"Cache-Control": "public, max-age=60"} if public else PRIVATE)}
+
+
+def _known(headers: dict[str, str], if_none_match: str | None) -> Answer | None:
+    """Return 304 where the client has this version. Other preconditions are for writes."""
     known = parse_etags(if_none_match) if if_none_match else []
-    if any(tag.removeprefix("W/") in {etag, "*"} for tag in known):
-        del headers["Content-Type"]
+    if any(tag.removeprefix("W/") in {headers["ETag"], "*"} for tag in known):
         return Answer(304, wire_headers(headers), b"")
-    return Answer(200, wire_headers(headers), current.count.body)
+    return None
+
+
+def _shown(headers: dict[str, str], body: bytes) -> Answer:
+    return Answer(200, wire_headers({"Content-Type": "application/json", **headers}), body)

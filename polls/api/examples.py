@@ -68,5 +68,12 @@ RECEIPT = {
 }
 _COUNTS = {OPTION_IDS[0]: 25, OPTION_IDS[1]: 15}
 INTEGRITY = {"equal": True, "seq": 42, "tally": _COUNTS, "recount": _COUNTS}
+TIMELINE = {
+    "bucket_seconds": 5,
+    "buckets": [
+        {"at": "2030-01-31T20:00:00Z", "votes": {OPTION_IDS[0]: 20, OPTION_IDS[1]: 15}},
+        {"at": "2030-01-31T20:20:35Z", "votes": {OPTION_IDS[0]: 5, OPTION_IDS[1]: 0}},
+    ],
+}
 TOKEN = {"id": TOKEN_ID, "name": "laptop", "created_at": _AT, "expires_at": _AT}
 ISSUED_TOKEN = {"id": TOKEN_ID, "token": "poll_Zk3…", "expires_at": _AT}

@@ -12,7 +12,7 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from polls.answers import results_answer
+from polls.answers import results_answer, timeline_answer
 from polls.api import examples, serializers
 from polls.api.authentication import signed_in, viewer_of
 from polls.api.base import View, created, no_content
@@ -28,8 +28,9 @@ from polls.domain.access import (
     access_poll_for_owner,
     require_results,
 )
-from polls.domain.current import read_current
+from polls.domain.current import Current, read_current
 from polls.domain.definition import Definition
+from polls.domain.timeline import MAX_BUCKETS
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Poll
 
@@ -39,6 +40,7 @@ _READERS = (Code.AUTHENTICATION_REQUIRED, Code.NOT_FOUND)
 _A_POLL: Any = ("The poll", serializers.Poll, examples.POLL)
 _CURSOR = parameter("cursor", openapi.IN_QUERY, "where a page begins: take it from `next`")
 _IF_NONE_MATCH = parameter("If-None-Match", openapi.IN_HEADER, "the ETag of the count you have")
+_READINGS = 3  # how often a poll is read whose rules change meanwhile
 
 
 class NewestFirst(CursorPagination):
@@ -253,6 +255,17 @@ class JoinView(View):
         return Response({"type": "poll", "poll": poll_body(poll, viewer)})
 
 
+def _seen(request: Request, poll_id: uuid.UUID) -> Current:
+    """Return where a poll stands now, to a caller who may see its count."""
+    viewer = viewer_of(request)
+    access_poll(poll_id, viewer)  # which settles a poll whose time has come
+    current = read_current([poll_id]).get(poll_id)
+    if current is None:
+        raise Refusal(Code.NOT_FOUND)
+    require_results(current.poll, viewer)
+    return current
+
+
 class ResultsView(View):
     """The count."""
 
@@ -270,13 +283,36 @@ class ResultsView(View):
     )
     def get(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
         """Read the results where the caller may see them."""
-        viewer = viewer_of(request)
-        access_poll(poll_id, viewer)  # which settles a poll whose time has come
-        current = read_current([poll_id]).get(poll_id)
-        if current is None:
-            raise Refusal(Code.NOT_FOUND)
-        require_results(current.poll, viewer)
+        current = _seen(request, poll_id)
         return response_of(results_answer(current, request.headers.get("If-None-Match")))
+
+
+class TimelineView(View):
+    """Votes over time."""
+
+    @operation(
+        "Read the votes over time",
+        tag="results",
+        description="How many ballots that were cast within a bucket mark each option. Buckets are "
+        f"1 s wide, or as wide as it takes to have {MAX_BUCKETS} at most from the first to the "
+        "last; they begin at whole multiples of their width since 1970 (`at`, in UTC). Each names "
+        "every option; those without a ballot are left out. Who may see them, what they reflect "
+        "and the ETag are as with the results.",
+        parameters=[_IF_NONE_MATCH],
+        answers={
+            200: ("The buckets, the earliest first", serializers.Timeline, examples.TIMELINE),
+            304: ("It is the one you have", None, None),
+        },
+        errors=[*_READERS, Code.RESULTS_HIDDEN],
+    )
+    def get(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
+        """Read the timeline where the caller may see the results."""
+        for _ in range(_READINGS):
+            current = _seen(request, poll_id)
+            answer = timeline_answer(current, request.headers.get("If-None-Match"))
+            if answer is not None:
+                return response_of(answer)
+        raise Refusal(Code.UNAVAILABLE)
 
 
 class IntegrityView(View):

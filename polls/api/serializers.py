@@ -201,6 +201,22 @@ class Results(serializers.Serializer[Any]):
     options = OptionResult(many=True)
 
 
+class Bucket(serializers.Serializer[Any]):
+    """The ballots that were cast in a span of time."""
+
+    at = serializers.DateTimeField(help_text="its beginning")
+    votes = serializers.DictField(
+        child=serializers.IntegerField(), help_text="ballots that mark each option, by its id"
+    )
+
+
+class Timeline(serializers.Serializer[Any]):
+    """A poll's votes over time."""
+
+    bucket_seconds = serializers.IntegerField(help_text="how wide each bucket is")
+    buckets = Bucket(many=True, help_text="without those that have no ballot")
+
+
 class VoteReceipt(serializers.Serializer[Any]):
     """A vote that is committed and counted."""
 

@@ -15,6 +15,7 @@ urlpatterns = [
     path("polls/<uuid:poll_id>/codes/", polls.CodesView.as_view()),
     path("polls/<uuid:poll_id>/votes/", votes.VotesView.as_view()),
     path("polls/<uuid:poll_id>/results/", polls.ResultsView.as_view()),
+    path("polls/<uuid:poll_id>/timeline/", polls.TimelineView.as_view()),
     path("polls/<uuid:poll_id>/integrity/", polls.IntegrityView.as_view()),
     path("join/<str:code>/", polls.JoinView.as_view()),
     path("voters/", votes.VotersView.as_view()),

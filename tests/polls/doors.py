@@ -32,6 +32,7 @@ BODILESS = {
     "list": ("GET", "/api/v1/polls/"),
     "read": ("GET", POLL),
     "results": ("GET", f"{POLL}results/"),
+    "timeline": ("GET", f"{POLL}timeline/"),
     "integrity": ("GET", f"{POLL}integrity/"),
     "own vote": ("GET", VOTES),
     "join": ("GET", "/api/v1/join/{code}/"),

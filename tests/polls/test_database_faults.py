@@ -135,6 +135,7 @@ def _calls_of_everybody(host: Caller, poll_path: str) -> dict[str, tuple[Call, s
     return {
         "read": (lambda: host.get(poll_path), reading),
         "results": (lambda: host.get(f"{poll_path}results/"), reading),
+        "timeline": (lambda: host.get(f"{poll_path}timeline/"), reading),
         "list": (lambda: host.get("/api/v1/polls/"), reading),
         "integrity": (lambda: host.get(f"{poll_path}integrity/"), reading),
         "make": (lambda: host.post("/api/v1/polls/", new_poll), writing),

@@ -146,7 +146,7 @@ def test_deadline_closes_a_poll_to_the_second_without_anybody_doing_it(alice: Pe
 
 @pytest.mark.parametrize(
     "read",
-    ["self", "results", "join", "list", "vote", "integrity"],
+    ["self", "results", "join", "list", "vote", "timeline", "integrity"],
 )
 def test_whatever_is_read_first_after_the_deadline_shows_the_poll_closed(
     alice: Person, read: str
@@ -157,6 +157,7 @@ def test_whatever_is_read_first_after_the_deadline_shows_the_poll_closed(
         **poll["links"],
         "list": "/api/v1/polls/",
         "join": f"/api/v1/join/{poll['join_code']}/",
+        "timeline": f"{poll['links']['self']}timeline/",
         "integrity": f"{poll['links']['self']}integrity/",
     }
     person = voter() if read == "vote" else alice
@@ -167,6 +168,7 @@ def test_whatever_is_read_first_after_the_deadline_shows_the_poll_closed(
         "join": lambda: (body["poll"]["status"], body["poll"]["closed_at"], body["poll"]["seq"]),
         "list": lambda: tuple(body["results"][0][name] for name in ("status", "closed_at", "seq")),
         "vote": lambda: ("closed", closed_at, 2),
+        "timeline": lambda: ("closed", closed_at, 2),
         "integrity": lambda: ("closed", closed_at, body["seq"]),
     }
     assert shown[read]() == ("closed", closed_at, 2)

@@ -254,6 +254,7 @@ def test_deleted_poll_is_gone_for_everybody_on_every_route(alice: Person) -> Non
         for method, route, body in (
             ("GET", path, None),
             ("GET", f"{path}results/", None),
+            ("GET", f"{path}timeline/", None),
             ("GET", f"{path}integrity/", None),
             ("GET", f"{path}votes/", None),
             ("POST", f"{path}votes/", choices),

@@ -229,7 +229,9 @@ def test_list_of_polls_costs_the_same_at_one_and_at_three(alice: Person) -> None
     assert counts[0] <= 6
 
 
-@pytest.mark.parametrize("what", ["self", "results", "vote", "integrity", "join", "page"])
+@pytest.mark.parametrize(
+    "what", ["self", "results", "vote", "timeline", "integrity", "join", "page"]
+)
 def test_reading_a_poll_costs_the_same_at_two_options_and_at_twenty(
     alice: Person, what: str
 ) -> None:
@@ -243,6 +245,7 @@ def test_reading_a_poll_costs_the_same_at_two_options_and_at_twenty(
         somebody.headers.update(alice.headers)
         paths = {
             **poll["links"],
+            "timeline": f"{poll['links']['self']}timeline/",
             "integrity": f"{poll['links']['self']}integrity/",
             "join": f"/api/v1/join/{poll['join_code']}/",
         }

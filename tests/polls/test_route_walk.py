@@ -34,6 +34,7 @@ CALLS = {
     ("PUT", "votes/"): EVERYBODYS,
     ("DELETE", "votes/"): EVERYBODYS,
     ("GET", "results/"): EVERYBODYS,
+    ("GET", "timeline/"): EVERYBODYS,
     ("GET", "integrity/"): EVERYBODYS,
 }
 

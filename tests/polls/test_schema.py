@@ -245,6 +245,7 @@ def test_answers_have_the_documented_shape(
         (alice, "POST", f"{poll_path}close/", None, 200),
         (alice, "GET", "/api/v1/polls/", None, 200),
         (alice, "GET", f"{poll_path}results/", None, 200),
+        (alice, "GET", f"{poll_path}timeline/", None, 200),
         (alice, "GET", f"{poll_path}integrity/", None, 200),
         (charlie, "GET", "/api/v1/join/{code}/", None, 200),
     ]

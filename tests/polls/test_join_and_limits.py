@@ -95,6 +95,7 @@ def test_limits_are_public_and_complete(charlie: Person) -> None:
             "sockets_per_process": 20_000,
             "socket_message_bytes": 4096,
             "socket_messages_per_10_seconds": 100,
+            "socket_polls": 100,
             "tick_milliseconds": 100,
         },
         "not_available": {

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from django.conf import settings
 
-from polls.domain.results import read_counts
+from polls.domain.results import read_counts, read_versions
 from realtime.admission import Asker, who_may_see_now
 from realtime.frames import Update
 from realtime.threads import in_thread
@@ -221,26 +221,39 @@ class Hub:
             self.deliver(waiting, replace=True)
 
     async def reconcile(self) -> None:
-        """Compare every watched poll with the database, and tell those who are behind."""
-        polls = [watched.poll_id for watched in self.watched.values()]
+        """Compare every watched poll with the database, and tell those who are behind.
+
+        It is one query for all of them; only the counts of those that differ are read.
+        """
+        polls = list(self.watched)
         if not polls:
             return
-        counts = await in_thread(read_counts, polls)
+        versions = await in_thread(read_versions, polls)
+        behind = []
         for poll_id in polls:
+            watched, version = self.watched.get(poll_id), versions.get(poll_id)
+            if watched is None:
+                continue
+            if version is None:
+                _tell_gone(watched)
+                continue
+            last = watched.waiting or watched.last
+            if last is None or (last.seq, last.status) != version:
+                behind.append(poll_id)
+        if behind:
+            await self._catch_up(behind)
+
+    async def _catch_up(self, behind: list[uuid.UUID]) -> None:
+        counts = await in_thread(read_counts, behind)
+        for poll_id, count in counts.items():
             watched = self.watched.get(poll_id)
             if watched is None:
                 continue
-            count = counts.get(poll_id)
-            if count is None:
-                _tell_gone(watched)
-                continue
             update = Update.of(count)
             last = watched.waiting or watched.last
-            if last is None or (last.seq, last.status) != (update.seq, update.status):
-                # A vote may have been sent while this was read: only a restored database
-                # shows a lower seq twice in a row, so an older reading is checked again.
-                if last is not None and update.seq < last.seq and not await _still_shown(update):
-                    continue
+            # A vote may have been sent while this was read: only a restored database
+            # shows a lower seq twice in a row, so an older reading is checked again.
+            if last is None or update.seq > last.seq or await _still_shown(update):
                 self.deliver(update, replace=True)
 
     async def reauthorise_all(self) -> None:

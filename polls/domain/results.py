@@ -102,6 +102,16 @@ def read_count(poll: Poll) -> Count:
     return read_counts([poll.id])[poll.id]
 
 
+def read_versions(poll_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, tuple[int, str]]:
+    """Return seq and status, as everybody reads it, of polls that are not deleted."""
+    rows = (
+        Poll.objects.standing()
+        .filter(id__in=poll_ids)
+        .values_list("id", "tally__seq", "status", "opened_at")
+    )
+    return {id_: (seq, status_as_read(status, opened)) for id_, seq, status, opened in rows}
+
+
 def results_body(count: Count) -> dict[str, object]:
     """Return the body of `GET …/results/`."""
     return {

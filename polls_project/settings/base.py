@@ -6,6 +6,7 @@ With nothing set, the service runs in one process on SQLite and memory.
 import contextlib
 import os
 import secrets
+import socket
 import tempfile
 from pathlib import Path
 
@@ -100,11 +101,28 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Redis: frames between processes, and the cache ------------------------------------------
 REDIS_URLS = env.redis_urls("REDIS_URL")
+# Whoever only listens never learns that the other end has gone without a word; the system would
+# look after two hours. Asked after 5 s of silence, and twice more: a dead link is made anew.
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}.items()
+    if hasattr(socket, name)  # macOS has its own
+}
 if REDIS_URLS:
     CHANNEL_LAYERS: dict[str, dict[str, object]] = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": REDIS_URLS, "prefix": "polls"},
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": url,
+                        "socket_keepalive": True,
+                        "socket_keepalive_options": _KEEPALIVE,
+                    }
+                    for url in REDIS_URLS
+                ],
+                "prefix": "polls",
+            },
         }
     }
     CACHES = {

@@ -5,7 +5,9 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -323,3 +325,22 @@ def test_workers_without_redis_follow_by_comparing() -> None:
         shown = tally_of(results_of(Caller(server), poll))
         assert [screen.frame() for screen in screens] == [shown] * 20
         assert time.monotonic() - began < HEALED
+
+
+def _kept_alive() -> set[int]:
+    """Return the local ports of the connections that Linux asks after when they are silent."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].partition(":")[2], 16) for row in rows if row[5].startswith("02:")}
+
+
+def test_link_to_redis_that_falls_silent_is_noticed(pair: Pair) -> None:
+    shards = {urlsplit(shard.url).port for shard in pair.shards}
+    with _watched(pair):
+        until = time.monotonic() + 10  # while something is on its way another timer runs
+        while True:
+            links = process_of(pair.one).net_connections("tcp")
+            ports = {link.laddr.port for link in links if link.raddr and link.raddr.port in shards}
+            if ports and ports <= _kept_alive():
+                return
+            assert time.monotonic() < until
+            time.sleep(0.1)

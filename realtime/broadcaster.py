@@ -1,13 +1,15 @@
 """From a commit to a frame: once a tick, the dirty polls are read and told of.
 
 The own hub hears first; then the channel layer, within 200 ms or not at all. A vote never waits
-for either.
+for either. A poll that nobody in this process watches is not read here: the other processes are
+told that it moved, all such polls of a tick in one message, and whoever watches one reads it.
 """
 
 import asyncio
 import logging
 import threading
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -23,9 +25,12 @@ logger = logging.getLogger(__name__)
 PUBLISH_SECONDS = 0.2
 
 
-# The group of all processes: its message says that somebody's token is revoked.
-_REVOCATIONS = "revocations"
+# The group of all processes, and what they tell each other there: that somebody's token is revoked,
+# and which polls have moved that the teller does not watch.
+_PROCESSES = "processes"
 _REVOKED = "revoked"
+_MOVED = "moved"
+_MOVED_AT_ONCE = 1000  # polls in a message
 
 
 def group_name(poll_id: uuid.UUID) -> str:
@@ -60,9 +65,11 @@ class Broadcaster:
         self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._dirty: set[uuid.UUID] = set()
+        self._heard: set[uuid.UUID] = set()  # that have moved elsewhere; others know already
         self._mutex = threading.Lock()
         self._marked = asyncio.Event()
         self._unpublished: dict[uuid.UUID, Update] = {}
+        self._moved: set[uuid.UUID] = set()  # and are read by whoever watches them
         self._publishable = asyncio.Event()
         self._tick = settings.TICK_MS / 1000
         self._layer: Any = get_channel_layer()
@@ -75,6 +82,13 @@ class Broadcaster:
         if first:
             self._loop.call_soon_threadsafe(self._marked.set)
 
+    def hear(self, poll_ids: Iterable[uuid.UUID]) -> None:
+        """Take it from another process that polls have moved."""
+        heard = self._hub.watched.keys() & set(poll_ids)
+        if heard:
+            self._heard |= heard
+            self._marked.set()
+
     def revoke(self) -> None:
         """Let every process ask anew who may see what. Quick, and safe from any thread."""
         self._loop.call_soon_threadsafe(self._hub.revoked.set)
@@ -83,7 +97,7 @@ class Broadcaster:
     async def _tell_of_revocation(self) -> None:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                await self._layer.group_send(_REVOCATIONS, {"type": _REVOKED})
+                await self._layer.group_send(_PROCESSES, {"type": _REVOKED})
         except Exception as error:  # noqa: BLE001 - the others ask anew each minute
             logger.warning("A revocation was not passed on: %r", error)
 
@@ -94,22 +108,26 @@ class Broadcaster:
             self._marked.clear()
             with self._mutex:
                 dirty, self._dirty = self._dirty, set()
+            heard, self._heard = self._heard, set()
             started = self._loop.time()
-            if not settings.REDIS_URLS:  # nobody hears of it but this process's own hub
-                dirty &= self._hub.watched.keys()
+            watched = (dirty | heard) & self._hub.watched.keys()
             try:
-                counts = await in_thread(read_counts, dirty)
+                counts = await in_thread(read_counts, watched) if watched else {}
             except Exception:
                 logger.exception("Counts could not be read; trying again.")
                 for poll_id in dirty:
                     self.mark(poll_id)
+                self._heard |= heard
                 await asyncio.sleep(1)
                 continue
             for count in counts.values():
                 update = Update.of(count)
                 self._hub.deliver(update)
-                self._unpublished[update.poll_id] = update
-            self._publishable.set()
+                if update.poll_id in dirty:
+                    self._unpublished[update.poll_id] = update
+            if settings.REDIS_URLS:  # else there is nobody to hear of it
+                self._moved |= dirty - watched
+                self._publishable.set()
             await asyncio.sleep(max(0.0, started + self._tick - self._loop.time()))
 
     async def publish(self) -> None:
@@ -119,8 +137,12 @@ class Broadcaster:
             await self._publishable.wait()
             self._publishable.clear()
             updates, self._unpublished = self._unpublished, {}
+            moved, self._moved = [poll_id.hex for poll_id in self._moved], set()
             try:
                 async with asyncio.timeout(PUBLISH_SECONDS):
+                    for start in range(0, len(moved), _MOVED_AT_ONCE):
+                        some = moved[start : start + _MOVED_AT_ONCE]
+                        await self._layer.group_send(_PROCESSES, {"type": _MOVED, "polls": some})
                     for update in updates.values():
                         await self._layer.group_send(
                             group_name(update.poll_id), update.to_message()
@@ -134,8 +156,9 @@ class Broadcaster:
 class Membership:
     """The one subscription that a process has per watched poll."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, broadcaster: Broadcaster) -> None:
         self._hub = hub
+        self._broadcaster = broadcaster
         self._layer: Any = get_channel_layer()
         # A name of our own: the one that new_channel() makes is lost when Redis is down.
         self._channel = f"specific.hub.{uuid.uuid4().hex}!hub"
@@ -147,28 +170,33 @@ class Membership:
         while True:
             try:
                 message = await self._layer.receive(self._channel)
-                if message["type"] == _REVOKED:
-                    self._hub.revoked.set()
-                else:
-                    self._hub.deliver(Update.from_message(message))
+                self._take(message)
             except Exception as error:  # noqa: BLE001 - comparing goes on without it
                 health.failed(error)
                 await asyncio.sleep(1)
             else:
                 health.worked()
 
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == _REVOKED:
+            self._hub.revoked.set()
+        elif message["type"] == _MOVED:
+            self._broadcaster.hear(uuid.UUID(poll_id) for poll_id in message["polls"])
+        else:
+            self._hub.deliver(Update.from_message(message))
+
     async def follow(self) -> None:
         """Keep the subscriptions to what is watched, without anybody waiting for it."""
         health = _Health("takes subscriptions")
-        hears_revocations = False
+        hears_processes = False
         self._hub.changed.set()
         while True:
             await self._hub.changed.wait()
             self._hub.changed.clear()
             try:
-                if not hears_revocations:
-                    await self._layer.group_add(_REVOCATIONS, self._channel)
-                    hears_revocations = True
+                if not hears_processes:
+                    await self._layer.group_add(_PROCESSES, self._channel)
+                    hears_processes = True
                 for poll_id in self._hub.watched.keys() - self._joined:
                     await self._layer.group_add(group_name(poll_id), self._channel)
                     self._joined.add(poll_id)

@@ -37,7 +37,7 @@ class Runtime:
         self.hub = Hub()
         self.reception = Reception()
         self._broadcaster = Broadcaster(self.hub)
-        membership = Membership(self.hub)
+        membership = Membership(self.hub, self._broadcaster)
         for work in (
             self._broadcaster.run(),
             self._broadcaster.publish(),

@@ -54,6 +54,7 @@ def test_reading_from_before_the_last_frame_is_not_shown(
     def read_early(polls: Collection[uuid.UUID]) -> Counts:
         return early.pop() if early else read_counts(polls)
 
+    monkeypatch.setattr(hub, "read_versions", lambda _: {poll_id: (1, "open")})
     monkeypatch.setattr(hub, "read_counts", read_early)
     inside.call(runtime.hub.reconcile())
     assert early == []

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from channels.layers import get_channel_layer
 
 from devtools import servers
+from tests.cast import Person, voter
 from tests.live import Caller, Server
 from tests.realtime.client import (
     Dashboard,
@@ -23,6 +26,7 @@ from tests.realtime.client import (
     tally_of,
     ticket_for,
 )
+from tests.realtime.inside import TICK, Inside
 from tests.realtime.servers import OwnServer, ask, assert_clean, process_of, serving
 
 # Six seconds is the promise without Redis; a busy machine gets as much again.
@@ -111,7 +115,8 @@ def test_polls_of_every_shard_are_heard_in_the_other_process(pair: Pair) -> None
     polls = [pair.owner.make_poll(identity="open") for _ in range(8)]
     with ExitStack() as opened:
         screens = [opened.enter_context(dashboard(pair.two, poll)) for poll in polls]
-        for screen in screens:
+        here = [opened.enter_context(dashboard(pair.one, poll)) for poll in polls]
+        for screen in screens + here:
             screen.frame()
         time.sleep(0.5)  # for the other process to have subscribed
         began = time.monotonic()
@@ -124,6 +129,13 @@ def test_polls_of_every_shard_are_heard_in_the_other_process(pair: Pair) -> None
     for shard in pair.shards:
         with redis.Redis.from_url(shard.url) as client:
             assert client.info("commandstats").get("cmdstat_publish")
+
+
+def test_poll_that_only_others_watch_is_told_of_as_soon(pair: Pair) -> None:
+    poll = pair.owner.make_poll()
+    with dashboard(pair.two, poll) as there:
+        there.frame()
+        _wait_until_frames_flow(pair, poll, there)
 
 
 def test_every_change_in_one_process_is_heard_in_the_other(pair: Pair) -> None:
@@ -344,3 +356,36 @@ def test_link_to_redis_that_falls_silent_is_noticed(pair: Pair) -> None:
                 return
             assert time.monotonic() < until
             time.sleep(0.1)
+
+
+def test_others_are_told_at_once_of_all_polls_that_they_may_watch(
+    inside: Inside, alice: Person
+) -> None:
+    layer: Any = get_channel_layer()
+    polls = [alice.make_poll() for _ in range(5)]
+
+    async def listen() -> str:
+        channel: str = await layer.new_channel()
+        await layer.group_add("processes", channel)
+        return channel
+
+    channel = inside.call(listen())
+    time.sleep(TICK * 2)  # what making them has marked has been told
+    while inside.call(_waits(layer, channel)):
+        inside.call(layer.receive(channel))
+    for poll in polls:
+        voter().vote(poll, 0)
+    told: list[str] = []
+    messages = 0
+    while len(told) < 5:
+        message = inside.call(layer.receive(channel))
+        assert message["type"] == "moved"
+        told += message["polls"]
+        messages += 1
+    assert set(told) == {uuid.UUID(poll["id"]).hex for poll in polls}
+    assert messages <= 3  # of a tick each
+
+
+async def _waits(layer: Any, channel: str) -> bool:
+    """Whether a message is waiting on a channel."""
+    return not layer._get_layer().channels[channel].empty()

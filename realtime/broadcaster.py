@@ -23,6 +23,8 @@ from realtime.threads import in_thread
 logger = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 0.2
+RENEW_SECONDS = 15.0  # at least, from one connection to the next
+_FLUSH_SECONDS = 2.0
 
 
 # The group of all processes, and what they tell each other there: that somebody's token is revoked,
@@ -92,7 +94,8 @@ class Broadcaster:
     def revoke(self) -> None:
         """Let every process ask anew who may see what. Quick, and safe from any thread."""
         self._loop.call_soon_threadsafe(self._hub.revoked.set)
-        asyncio.run_coroutine_threadsafe(self._tell_of_revocation(), self._loop)
+        if settings.REDIS_URLS:
+            asyncio.run_coroutine_threadsafe(self._tell_of_revocation(), self._loop)
 
     async def _tell_of_revocation(self) -> None:
         try:
@@ -120,12 +123,12 @@ class Broadcaster:
                 self._heard |= heard
                 await asyncio.sleep(1)
                 continue
-            for count in counts.values():
-                update = Update.of(count)
-                self._hub.deliver(update)
-                if update.poll_id in dirty:
-                    self._unpublished[update.poll_id] = update
+            updates = [Update.of(count) for count in counts.values()]
+            for update in updates:
+                self._hub.hear(update)
             if settings.REDIS_URLS:  # else there is nobody to hear of it
+                own = [update for update in updates if update.poll_id in dirty]
+                self._unpublished |= {update.poll_id: update for update in own}
                 self._moved |= dirty - watched
                 self._publishable.set()
             await asyncio.sleep(max(0.0, started + self._tick - self._loop.time()))
@@ -164,7 +167,30 @@ class Membership:
         self._channel = f"specific.hub.{uuid.uuid4().hex}!hub"
         self._joined: set[uuid.UUID] = set()
 
-    async def receive(self) -> None:
+    async def run(self) -> None:
+        """Keep it up, by a new connection where nothing comes over the one there is.
+
+        A link may be dead though both ends take it for whole: a proxy's, say, that lost Redis.
+        """
+        while True:
+            work = [asyncio.create_task(self._receive()), asyncio.create_task(self._follow())]
+            try:
+                await asyncio.sleep(RENEW_SECONDS)
+                self._hub.deaf.clear()
+                await self._hub.deaf.wait()
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
+            logger.warning("Other processes are not heard: connecting to the channel layer anew.")
+            self._joined.clear()
+            try:
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._layer.flush()
+            except Exception as error:  # noqa: BLE001 - it is tried again before long
+                logger.warning("The channel layer (Redis) could not be left: %r", error)
+
+    async def _receive(self) -> None:
         """Hand on what other processes publish."""
         health = _Health("gives frames")
         while True:
@@ -183,9 +209,9 @@ class Membership:
         elif message["type"] == _MOVED:
             self._broadcaster.hear(uuid.UUID(poll_id) for poll_id in message["polls"])
         else:
-            self._hub.deliver(Update.from_message(message))
+            self._hub.hear(Update.from_message(message))
 
-    async def follow(self) -> None:
+    async def _follow(self) -> None:
         """Keep the subscriptions to what is watched, without anybody waiting for it."""
         health = _Health("takes subscriptions")
         hears_processes = False

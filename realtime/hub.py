@@ -57,6 +57,8 @@ class Watched:
         self.sent_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.asking: asyncio.Task[None] | None = None  # who may see results, after a change
+        self.heard = 0  # the highest seq that came by itself, not by comparing
+        self.missed: int | None = None  # the seq that comparing found instead of hearing of it
         self.asked_at = time.monotonic()  # whoever joins is asked in joining
         self.ask_timer: asyncio.TimerHandle | None = None
 
@@ -68,6 +70,7 @@ class Hub:
         self.watched: dict[uuid.UUID, Watched] = {}
         self.changed = asyncio.Event()  # the set of watched polls has changed
         self.revoked = asyncio.Event()  # who may see what has changed, for whatever poll
+        self.deaf = asyncio.Event()  # a poll moved, and nobody said so in time
         self._tick = settings.TICK_MS / 1000
 
     def join(self, poll_id: uuid.UUID, subscriber: Subscriber) -> None:
@@ -95,6 +98,13 @@ class Hub:
         """Return what those who watch a poll were last told."""
         watched = self.watched.get(poll_id)
         return None if watched is None else watched.last
+
+    def hear(self, update: Update) -> None:
+        """Pass on an update that has come by itself: of this process, or of another."""
+        watched = self.watched.get(update.poll_id)
+        if watched is not None:
+            watched.heard = max(watched.heard, update.seq)
+            self.deliver(update)
 
     def deliver(self, update: Update, *, replace: bool = False) -> None:
         """Pass on an update unless it is old; at most one a tick and poll, the newest.
@@ -237,9 +247,13 @@ class Hub:
             if version is None:
                 _tell_gone(watched)
                 continue
+            if watched.missed is not None and watched.heard < watched.missed:
+                self.deaf.set()  # it has had all the time since the last comparison
+            watched.missed = None
             last = watched.waiting or watched.last
             if last is None or (last.seq, last.status) != version:
                 behind.append(poll_id)
+                watched.missed = version[0]
         if behind:
             await self._catch_up(behind)
 

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from django.conf import settings
+
 from polls.domain.ballot_box import close_ballot_box
 from polls.domain.sweep import Sweep
 from polls.events import Event
@@ -37,18 +39,17 @@ class Runtime:
         self.hub = Hub()
         self.reception = Reception()
         self._broadcaster = Broadcaster(self.hub)
-        membership = Membership(self.hub, self._broadcaster)
         for work in (
             self._broadcaster.run(),
-            self._broadcaster.publish(),
-            membership.receive(),
-            membership.follow(),
             self.reception.run(),
             self.hub.reauthorise_revoked(),
             _repeat(RECONCILE_SECONDS, self.hub.reconcile),
             _repeat(REAUTHORISE_SECONDS, self.hub.reauthorise_all),
         ):
             self._run(work)
+        if settings.REDIS_URLS:  # there may be other processes
+            self._run(self._broadcaster.publish())
+            self._run(Membership(self.hub, self._broadcaster).run())
         self._sweep = Sweep()
         self._sweep.start()
 

@@ -15,6 +15,7 @@ import redis
 from channels.layers import get_channel_layer
 
 from devtools import servers
+from devtools.tcp_proxy import Mode, TcpProxy
 from tests.cast import Person, voter
 from tests.live import Caller, Server
 from tests.realtime.client import (
@@ -38,14 +39,20 @@ AT_ONCE = 1.0
 class Pair:
     """Two processes of one service, and a Redis that may be killed, or two as shards."""
 
-    def __init__(self, *, shards: int = 1, with_redis: bool = True) -> None:
+    def __init__(
+        self, *, shards: int = 1, with_redis: bool = True, proxy: TcpProxy | None = None
+    ) -> None:
         self.shards = [servers.RedisServer() for _ in range(shards)]
         self.redis = self.shards[0]
         if not with_redis:
             self.redis.kill()
+        urls = [shard.url for shard in self.shards]
+        if proxy is not None:
+            proxy.target = self.redis.port
+            urls = [f"redis://127.0.0.1:{proxy.port}"]
         environment = {
             "DATABASE_URL": servers.create_database(os.environ["DATABASE_URL"], "polls_pair"),
-            "REDIS_URL": ",".join(shard.url for shard in self.shards),
+            "REDIS_URL": ",".join(urls),
             "SECRET_KEY": "one key for both",
         }
         self.one, self.two = OwnServer(**environment), OwnServer(**environment)
@@ -74,9 +81,9 @@ def pair() -> Iterator[Pair]:
 
 
 @contextmanager
-def _troubled(*, with_redis: bool = True) -> Iterator[Pair]:
+def _troubled(*, with_redis: bool = True, proxy: TcpProxy | None = None) -> Iterator[Pair]:
     """A pair whose Redis has trouble, of which channels-redis tells with tracebacks."""
-    pair = Pair(with_redis=with_redis)
+    pair = Pair(with_redis=with_redis, proxy=proxy)
     try:
         yield pair
     finally:
@@ -276,6 +283,24 @@ def test_frozen_redis_holds_up_neither_votes_nor_joining() -> None:
             _vote_without_redis(pair, poll, here, there)
         finally:
             pair.redis.process.send_signal(signal.SIGCONT)
+        _wait_until_frames_flow(pair, poll, there)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.FORWARD])
+def test_link_to_redis_that_fails_in_whatever_way_holds_up_nothing_and_comes_back(
+    mode: Mode,
+) -> None:
+    with (
+        TcpProxy(0, delay=5.0) as proxy,
+        _troubled(proxy=proxy) as pair,
+        _watched(pair) as (poll, here, there),
+    ):
+        _wait_until_frames_flow(pair, poll, there)
+        proxy.mode = mode
+        _vote_without_redis(pair, poll, here, there)
+        _watch_without_redis(pair)
+        proxy.mode = Mode.FORWARD
+        # Though nobody tells the listening end of a half-open link that it will hear no more.
         _wait_until_frames_flow(pair, poll, there)
 
 

@@ -57,6 +57,10 @@ demo: $(VENV)/dev.stamp ## Burlington 2009: 8,980 voters and 200 dashboards on t
 bench: $(VENV)/bench.stamp ## votes and results beside other ways to do it (ARGS="--only votes")
 	@exec $(BIN)/python -m benchmarks.bench $(ARGS)
 
+.PHONY: bench-live
+bench-live: $(VENV)/bench.stamp ## live counts beside other ways to send them (ARGS="--only fanout")
+	@exec $(BIN)/python -m benchmarks.live $(ARGS)
+
 .PHONY: flame
 flame: $(VENV)/bench.stamp ## a flame graph of the loaded server, benchmarks/express.svg
 	@exec $(BIN)/python -m benchmarks.flame

@@ -172,7 +172,7 @@ def main() -> int:
         say(generator)
         bench = Bench(arguments)
         bench.run(arguments.rounds)
-        origin = figures.provenance(bench.ground.version())
+        origin = figures.provenance("benchmarks.bench", bench.ground.version())
     except (RunFailedError, ServerMissingError) as error:
         say(f"\n{error}")
         return 1
@@ -186,7 +186,7 @@ def main() -> int:
     say(f"\n{section}")
     whole = not arguments.only and not arguments.contenders and not bench.failures
     if whole if arguments.write is None else arguments.write:
-        figures.write(section)
+        figures.write(section, "make bench")
     return 1 if bench.failures else 0
 
 

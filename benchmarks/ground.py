@@ -146,7 +146,7 @@ def make_polls(url: str, count: int, identity: str) -> list[Poll]:
     return found
 
 
-def make_poll_by_api(url: str, identity: str) -> Poll:
+def make_poll_by_api(url: str, identity: str, options: int = OPTIONS) -> Poll:
     """Make a poll as an organiser does, where the service's database is its own file."""
 
     def post(path: str, body: object, **headers: str) -> Any:  # noqa: ANN401 - JSON
@@ -157,8 +157,8 @@ def make_poll_by_api(url: str, identity: str) -> Poll:
     account = {"username": f"bench-{uuid.uuid4().hex[:8]}", "password": uuid.uuid4().hex}
     post("/api/v1/auth/register/", account)
     token = post("/api/v1/auth/tokens/", account)["token"]
-    options = [{"text": f"Option {place}"} for place in range(OPTIONS)]
-    definition = {"title": "Which?", "options": options, "identity": identity}
+    texts = [{"text": f"Option {place}"} for place in range(options)]
+    definition = {"title": "Which?", "options": texts, "identity": identity}
     made = post("/api/v1/polls/", definition, Authorization=f"Bearer {token}")
     return Poll(made["id"], tuple(option["id"] for option in made["options"]))
 

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import secrets
 import sys
 import time
@@ -22,6 +23,7 @@ DRAIN_SECONDS = 15.0  # for the answers that are outstanding when the time is ov
 _TOKENS_A_SECOND = 25_000  # more than any contender takes
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
+_SEQ = re.compile(rb'"seq":(\d+)')
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Job:
     warm: float = 1.0  # sent and checked, not measured
     rate: float | None = None  # requests a second; None: each connection sends when answered
     core: int | None = None
+    notes: bool = False  # whether the report names each vote that was measured
 
 
 @dataclass(slots=True)
@@ -53,6 +56,9 @@ class Report:
     longest: float = 0.0
     cpu: float = 0.0  # of one core
     errors: dict[str, int] = field(default_factory=dict)
+    # Each vote that was measured, where they are noted: when it was due, when it was answered (by
+    # the clock that all processes of a machine share), and its seq.
+    votes: list[tuple[float, float, int]] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -93,6 +99,7 @@ class Load:
         self.paced = False
         self.measuring = False
         self.latencies: list[float] = []
+        self.votes: list[tuple[float, float, int]] = []
         self.idle: deque[Connection] = deque()
         self.due: deque[float] = deque()  # when requests that wait for a connection were due
         self.done = asyncio.Event()
@@ -196,6 +203,7 @@ class Load:
             longest=quantile(1),
             cpu=used / seconds,
             errors=dict(self.errors),
+            votes=self.votes,
         )
 
 
@@ -246,7 +254,10 @@ class Connection(asyncio.Protocol):
             return
         load.answered += 1
         if load.measuring:
-            load.latencies.append(time.perf_counter() - self._since)
+            now = time.perf_counter()
+            load.latencies.append(now - self._since)
+            if load.job.notes and (found := _SEQ.search(data, end)) is not None:
+                load.votes.append((self._since, now, int(found[1])))
         load.free(self)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -74,6 +74,11 @@ class Service:
             time.sleep(0.1)
 
     @property
+    def pid(self) -> int:
+        """The process that was started; with one web process it is the one that serves."""
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         """All that it has written until now."""
         return self._log.read_text(errors="replace").strip()

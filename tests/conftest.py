@@ -21,10 +21,16 @@ WRITTEN_BY_MIGRATIONS = {"auth.Permission", "contenttypes.ContentType"}
 
 
 @pytest.fixture(scope="session")
-def live() -> Iterator[Server]:
+def uvicorn() -> Iterator[Server]:
     """One real server for all tests that only talk to it over the wire."""
     with Server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def live(uvicorn: Server) -> Server:
+    """The server that tests talk to; those of sockets are run on more than one kind."""
+    return uvicorn
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,19 +8,29 @@ from django.test import override_settings
 from realtime.runtime import runtime
 from tests.live import Caller, Server
 from tests.realtime.inside import TICK, Inside
-from tests.realtime.servers import assert_clean
+from tests.realtime.servers import DaphneServer, assert_clean
 from tests.stack import STACK
 
+# On PostgreSQL and Redis `test_daphne.py` stands for all of Daphne.
+KINDS = ["uvicorn"] if STACK == "servers" else ["uvicorn", "daphne"]
 # Embedded is one process: there is no other to hear from.
 collect_ignore = [] if STACK == "servers" else ["test_processes.py"]
 
 
-@pytest.fixture(scope="module")
-def live(live: Server) -> Iterator[Server]:
-    """The suite's server; a module in which it logs a fault fails."""
-    before = live.log.stat().st_size
-    yield live
-    assert_clean(live.log.read_bytes()[before:].decode())
+@pytest.fixture(scope="session")
+def daphne() -> Iterator[Server]:
+    """The other server that is supported."""
+    with DaphneServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def live(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The suite's server, of each kind; a module in which it logs a fault fails."""
+    server: Server = request.getfixturevalue(request.param)
+    before = server.log.stat().st_size
+    yield server
+    assert_clean(server.log.read_bytes()[before:].decode())
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ its socket and its memory for as long as it likes.
 """
 
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any, Protocol, TypedDict
 
@@ -19,6 +20,7 @@ CLOSE_SECONDS = 10.0  # for a client to answer a close frame
 # less, a reader that takes nothing is soon known, and what a slow one gets is not minutes old.
 SEND_BUFFER_BYTES = 32 * 1024
 _NOT_UTF8 = 1007  # RFC 6455
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
 class Paced(Protocol):
@@ -58,7 +60,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         offered: FramesExtension = {
             "write": self._write_frame,
             "follow": self._follow,
-            "abort": self.transport.abort,
+            "abort": self._abort,
         }
         extensions: dict[Any, Any] = self.scope["extensions"]
         extensions[FRAMES] = offered
@@ -76,6 +78,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._paced = paced
+
+    def _abort(self) -> None:
+        # By a reset: else the system keeps what the client does not take, as long as it answers.
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         """Take it from the transport that the client's side is full."""
@@ -101,4 +109,4 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.close_timer is not None and message["type"] == "websocket.close":
             self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self._abort)

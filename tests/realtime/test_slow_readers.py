@@ -81,6 +81,10 @@ def test_reader_that_takes_nothing_is_dropped_and_disturbs_nobody(
             longest = max(longest, time.monotonic() - began)
         stop.set()
         voters.join()
+        # It is told so, and the system keeps nothing for it.
+        with pytest.raises(ConnectionResetError):
+            while stuck.recv(65_536):
+                pass
         shown = tally_of(results_of(owner, poll))
         assert shown["ballots"] == counted[0]
         assert screen.until_ballots(counted[0]) == shown

@@ -16,6 +16,8 @@ class Close(IntEnum):
     """Why a socket was closed."""
 
     NORMAL = 1000
+    TOO_BIG = 1009  # said by the web server itself, without an error frame
+    RESTART = 1012  # the same
     TOO_SLOW = 4408
 
     @staticmethod

@@ -9,8 +9,10 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("p/<str:join_code>", views.poll, name="poll"),
     path("docs/errors", views.errors, name="errors"),
+    path("docs/protocol", views.protocol, name="protocol"),
+    path("asyncapi.json", views.asyncapi, name="asyncapi"),
     re_path(
-        r"^(?P<page>p/[^/]+|docs/errors|swagger\.json|swagger\.yaml)/$",
+        r"^(?P<page>p/[^/]+|docs/errors|docs/protocol|(?:swagger|asyncapi)\.json|swagger\.yaml)/$",
         RedirectView.as_view(url="/%(page)s", permanent=False),
     ),
 ]

@@ -1,10 +1,10 @@
-"""The pages: the way in, a poll's own page, and the list of errors."""
+"""The pages: the way in, a poll's own page, the list of errors, and the protocol of sockets."""
 
 import secrets
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -19,7 +19,9 @@ from polls.enums import Identity
 from polls.errors import CATALOGUE, Refusal
 from polls.ids import JOIN_CODE_LENGTH
 from polls.models import Poll
+from realtime.asyncapi import document
 from web.errors import answer, only
+from web.protocol import described
 
 _counted = Signer(salt="polls.counted")
 
@@ -37,6 +39,22 @@ def home(request: HttpRequest) -> HttpResponse:
 def errors(request: HttpRequest) -> HttpResponse:
     """List every error code."""
     return render(request, "web/errors.html", {"catalogue": CATALOGUE.items()})
+
+
+@only("GET", "HEAD")
+def protocol(request: HttpRequest) -> HttpResponse:
+    """Show the protocol of the sockets: every frame and every close code."""
+    return render(request, "web/protocol.html", described(_document(request)))
+
+
+@only("GET", "HEAD")
+def asyncapi(request: HttpRequest) -> HttpResponse:
+    """Answer the protocol of the sockets as AsyncAPI 3.0."""
+    return JsonResponse(_document(request), headers={"Cache-Control": "public, max-age=60"})
+
+
+def _document(request: HttpRequest) -> dict[str, Any]:
+    return document(host=request.get_host(), secure=request.is_secure())
 
 
 def _voter(request: HttpRequest, token: str, key: str | None = None) -> voting.Voter:

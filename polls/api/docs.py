@@ -19,7 +19,8 @@ Polls with live results. A vote that is answered 201 is committed and counted on
 
 - **Vote**: `POST /api/v1/voters/` for a token, then `POST /api/v1/polls/{id}/votes/` with it as
   `X-Voter-Token` and a random `Idempotency-Key`, which makes retries safe.
-- **Watch**: open a WebSocket at `/ws/polls/{id}/`.
+- **Watch**: open a WebSocket at `/ws/polls/{id}/`; [/docs/protocol](/docs/protocol) tells its
+  frames.
 - **Organise**: register, exchange the password for a token, send it as `Authorization: Bearer …`.
 
 Errors are `application/problem+json`; each `code` is explained at [/docs/errors](/docs/errors).

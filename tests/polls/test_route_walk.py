@@ -18,7 +18,10 @@ from tests.live import Caller, Server
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 PEOPLE = ("owner", "other", "voter", "nobody", "ended", "forged")
-PAGES = ("/", "/docs/errors", "/p/{code}", "/swagger/", "/redoc/", "/swagger.json", "/swagger.yaml")
+PAGES = (
+    *("/", "/docs/errors", "/docs/protocol", "/p/{code}", "/swagger/", "/redoc/"),
+    *("/swagger.json", "/swagger.yaml", "/asyncapi.json"),
+)
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 OWNERS, EVERYBODYS = "owner's", "everybody's"
 # Every call on a poll, and whose it is. The audit is everybody's once the poll is closed.
@@ -266,7 +269,10 @@ UNKNOWN = [
     "/static/none.js",
     "/ws/",
 ]
-UNKNOWN_API = ["/api/", "/api", "/api/v1/", "/api/v2/polls/", "/api/v1/nowhere/", "/swagger.jsonx"]
+UNKNOWN_API = [
+    *("/api/", "/api", "/api/v1/", "/api/v2/polls/", "/api/v1/nowhere/"),
+    *("/swagger.jsonx", "/asyncapi.yaml"),
+]
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "", BROWSER])

@@ -15,7 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from polls.errors import CATALOGUE
 from tests.live import Caller, Server
+from tests.realtime.protocol import Protocol, protocol_of
 
 Frame = dict[str, Any]
 State = dict[str, Any]
@@ -23,13 +25,15 @@ State = dict[str, Any]
 PATIENCE = 20.0  # seconds for what should come at once, on a machine with other things to do
 NOBODY = 1006  # the code of a connection that ended without a close frame
 _COUNTS = ("poll", "status", "seq", "ballots", "options")
+_PASSING = {str(code) for code, entry in CATALOGUE.items() if entry.retry_after is not None}
 
 
 def apply(state: State | None, frame: Frame) -> State | None:
     """Return what a client shows after a frame; None where it may show nothing.
 
     This is all that the protocol asks of a client: a snapshot replaces, a tally replaces what is
-    older, `closed` is the last of them, and a status carries no count.
+    older, `closed` is the last of them, a status carries no count, and an error that does not pass
+    ends what may be shown.
     """
     match frame["type"]:
         case "snapshot" | "closed":
@@ -41,7 +45,7 @@ def apply(state: State | None, frame: Frame) -> State | None:
         case "status":
             return {name: frame[name] for name in ("poll", "status", "opens_at", "closes_at")}
         case "error":
-            return None
+            return state if frame["code"] in _PASSING else None
         case _:  # hello, heartbeat and pong change nothing
             return state
 
@@ -85,10 +89,15 @@ def status_of(poll: Mapping[str, Any]) -> Frame:
 
 
 class Dashboard:
-    """One open socket. Every frame that was read is kept in `frames`."""
+    """One open socket, at a path of the server whose protocol this is.
 
-    def __init__(self, connection: ClientConnection) -> None:
+    Every frame that was read is as the protocol says, and is kept in `frames`.
+    """
+
+    def __init__(self, connection: ClientConnection, protocol: Protocol, path: str) -> None:
         self.connection = connection
+        self._protocol = protocol
+        self._path = path
         self.frames: list[Frame] = []
 
     def frame(self, seconds: float = PATIENCE) -> Frame:
@@ -96,6 +105,7 @@ class Dashboard:
         text = self.connection.recv(timeout=max(0.0, seconds))
         assert isinstance(text, str), "frames are texts"
         frame: Frame = json.loads(text)
+        self._protocol.check(self._path, frame)
         self.frames.append(frame)
         return frame
 
@@ -189,6 +199,7 @@ def dashboard(  # noqa: PLR0913 - the parts of a handshake
     `host` is what the Host header says, where that is not where the connection goes.
     """
     path = poll if isinstance(poll, str) else poll["links"]["live"]
+    protocol = protocol_of(server.url)
     with (
         socket.create_connection(("127.0.0.1", server.port)) as connection,
         connect(
@@ -203,7 +214,7 @@ def dashboard(  # noqa: PLR0913 - the parts of a handshake
         ) as opened,
     ):
         assert isinstance(opened, ClientConnection)
-        found = Dashboard(opened)
+        found = Dashboard(opened, protocol, path)
         if ticket is not None:
             found.say({"type": "auth", "ticket": ticket})
         yield found

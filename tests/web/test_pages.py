@@ -1,11 +1,14 @@
 """The pages: a poll can be seen and voted in without a line of JavaScript."""
 
+import html
+import json
 import re
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from realtime.asyncapi import document
 from tests.cast import PASSWORD, Person
 
 HTML = {"Accept": "text/html"}
@@ -135,3 +138,37 @@ def test_slash_behind_a_page_redirects(browser: Client, alice: Person) -> None:
     poll = alice.make_poll()
     answer = browser.get(poll["links"]["page"] + "/")
     assert (answer.status_code, answer["Location"]) == (302, poll["links"]["page"])
+
+
+def test_page_of_the_protocol_shows_every_frame_and_close_code_without_a_script() -> None:
+    answer = Client().get("/docs/protocol", headers=HTML)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    page = answer.content.decode()
+    protocol = document(host="testserver", secure=False)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
+    for name, channel in protocol["channels"].items():
+        assert f"<code>{channel['address']}</code>" in page
+        assert [i for i in ids if i.startswith(f"{name}-")] == [
+            f"{name}-{kind}" for kind in channel["messages"]
+        ]
+    assert [i for i in ids if i.startswith("close-")] == [
+        f"close-{entry['code']}" for entry in protocol["x-close-codes"]
+    ]
+    examples = [
+        json.loads(html.unescape(text))
+        for text in re.findall("<pre.*?><code>(.*?)</code>", page, re.DOTALL)
+    ]
+    for message in protocol["components"]["messages"].values():
+        assert message["examples"][0]["payload"] in examples
+    assert "<script" not in page
+    assert "`" not in re.sub("<pre.*?</pre>", "", page, flags=re.DOTALL)
+    # Links within the page lead somewhere.
+    assert {f"#{i}" for i in ids} >= set(re.findall('href="(#[^"]+)"', page))
+
+
+def test_way_in_links_to_the_documentation(browser: Client) -> None:
+    page = browser.get("/").content.decode()
+    for path in ("/swagger/", "/redoc/", "/docs/protocol", "/docs/errors"):
+        assert f'href="{path}"' in page
+        assert browser.get(path).status_code == 200

@@ -1,0 +1,275 @@
+"""The frames as JSON Schema (draft 7), each with its sentence and an example."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+
+from polls.api import examples
+from polls.domain import definition
+from polls.domain.tickets import LIFETIME
+from polls.enums import SCHEDULED, Status
+from polls.errors import CATALOGUE, Code
+from realtime import outbox, subscription
+
+Schema = dict[str, Any]
+
+# What a socket refuses, and why; the close code that follows is `Close.after`.
+REFUSALS: Mapping[Code, str] = {
+    Code.MALFORMED: "The query or a frame of the client's cannot be read.",
+    Code.AUTHENTICATION_REQUIRED: (
+        f"The ticket is unknown, used or more than {LIFETIME.seconds} s old."
+    ),
+    Code.RESULTS_HIDDEN: "This socket may not see the poll's results, or no longer.",
+    Code.NOT_FOUND: (
+        "There is no such poll, or no longer; a draft exists for its owner alone. "
+        "A path that no socket answers on is refused the same."
+    ),
+    Code.TOO_MANY: (
+        f"The process has {settings.MAX_SOCKETS} sockets, or this client sent more than "
+        f"{settings.MAX_SOCKET_MESSAGES} frames within ten seconds."
+    ),
+    Code.UNAVAILABLE: "The database does not answer.",
+}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def leaves() -> dict[str, Schema]:
+    """Return the schemas of single fields, by name."""
+    uuid = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f-]{36}$"}
+    moment = {"type": ["string", "null"], "format": "date-time", "pattern": "Z$"}
+    going = [Status.DRAFT.value, SCHEDULED, Status.OPEN.value]
+    return {
+        "pollId": {**uuid, "description": "The poll's id."},
+        "seq": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "The version of everything that is said of a poll: it rises with each "
+            "change of the poll, its options or its count.",
+        },
+        "since": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "The seq of what the client has.",
+        },
+        "view": {
+            "type": "string",
+            "enum": ["status"],
+            "description": "Ask for the status alone where results may not be seen.",
+        },
+        "ballots": {"type": "integer", "minimum": 0, "description": "Ballots that stand."},
+        "going": {"type": "string", "enum": going, "description": "Where the poll stands."},
+        "status": {
+            "type": "string",
+            "enum": [*going, Status.CLOSED.value],
+            "description": "Where the poll stands.",
+        },
+        "options": {
+            "type": "array",
+            "minItems": definition.MIN_OPTIONS,
+            "maxItems": definition.MAX_OPTIONS,
+            "description": "All options of the poll, in its order, with the ballots that mark "
+            "each.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["id", "votes"],
+                "properties": {
+                    "id": {**uuid, "description": "The option's id."},
+                    "votes": {"type": "integer", "minimum": 0},
+                },
+            },
+        },
+        "opensAt": {**moment, "description": "When it opens by itself, in UTC, if it does."},
+        "closesAt": {**moment, "description": "When it closes by itself, in UTC, if it does."},
+        "ticket": {
+            "type": "string",
+            "minLength": 1,
+            "description": "From POST /api/v1/live-tickets/: single use, for "
+            f"{LIFETIME.seconds} s, and never in a URL.",
+        },
+        "code": {
+            "type": "string",
+            "enum": [str(code) for code in REFUSALS],
+            "description": "An entry of the catalogue of errors.",
+        },
+        "detail": {
+            "type": "string",
+            "minLength": 1,
+            "description": "A sentence for people: what to do about it.",
+        },
+        "polls": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": settings.MAX_SOCKET_POLLS,
+            "description": "The ids of polls.",
+            "items": _ref("pollId"),
+        },
+        "subscriptions": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": settings.MAX_SOCKET_POLLS,
+            "description": "The polls, each as the URL of a one-poll socket would ask for it.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["poll"],
+                "properties": {
+                    "poll": _ref("pollId"),
+                    "since": _ref("since"),
+                    "view": _ref("view"),
+                },
+            },
+        },
+    }
+
+
+def _message(  # noqa: PLR0913 - a table of keywords
+    kind: str,
+    when: str,
+    more: str = "",
+    *,
+    required: Mapping[str, Any],
+    optional: Mapping[str, Schema] | None = None,
+    example: Sequence[object] = (),
+) -> Schema:
+    """Return a message: its fields by name, and the example's values in their order."""
+    fields = {**required, **(optional or {})}
+    return {
+        "name": kind,
+        "title": kind,
+        "summary": when,
+        "description": more or when,
+        "payload": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["type", *required],
+            "properties": {"type": {"type": "string", "const": kind}, **fields},
+        },
+        "examples": [
+            {"name": kind, "payload": {"type": kind, **dict(zip(fields, example, strict=True))}}
+        ],
+    }
+
+
+_COUNTS = {
+    "poll": _ref("pollId"),
+    "status": _ref("going"),
+    "seq": _ref("seq"),
+    "ballots": _ref("ballots"),
+    "options": _ref("options"),
+}
+
+
+def _counts(status: str) -> list[object]:
+    results = examples.RESULTS
+    options = [{"id": option["id"], "votes": option["votes"]} for option in results["options"]]
+    return [results["poll"], status, results["seq"], results["ballots"], options]
+
+
+def messages() -> dict[str, Schema]:
+    """Return every message of either direction by its name in the document."""
+    poll = examples.POLL_ID
+    silence = f"After {outbox.HEARTBEAT_SECONDS:.0f} s of silence."
+    return {
+        "snapshot": _message(
+            "snapshot",
+            "First, and whenever the count has to be taken anew: it replaces what the client has.",
+            "The whole count. Also sent when results open for a socket that saw the status alone.",
+            required=_COUNTS,
+            example=_counts(Status.OPEN),
+        ),
+        "hello": _message(
+            "hello",
+            "Instead of the snapshot, when `since` is the current seq: the client is up to date.",
+            required={"poll": _ref("pollId"), "seq": _ref("seq")},
+            example=[poll, examples.RESULTS["seq"]],
+        ),
+        "tally": _message(
+            "tally",
+            f"When seq rose, at most once a tick ({settings.TICK_MS} ms).",
+            "The whole count again, not a difference. Of the frames that wait for a slow reader "
+            "only the newest is kept, so seq may skip.",
+            required=_COUNTS,
+            example=_counts(Status.OPEN),
+        ),
+        "closed": _message(
+            "closed",
+            "Once, when the poll has closed; first, when a closed poll is joined.",
+            "The final count. A socket of one poll is closed with 1000 "
+            f"{subscription.CLOSED_SECONDS:.0f} s later, and clients do not come back.",
+            required={
+                **_COUNTS,
+                "status": {"type": "string", "const": Status.CLOSED.value},
+                "final": {"type": "boolean", "const": True},
+            },
+            example=[*_counts(Status.CLOSED), True],
+        ),
+        "status": _message(
+            "status",
+            "With `view` as `status`, for those who may not see results: first, and when it "
+            "changes.",
+            "It holds no number that depends on votes. A snapshot follows when results open for "
+            "this socket.",
+            required={
+                "poll": _ref("pollId"),
+                "status": _ref("status"),
+                "opens_at": _ref("opensAt"),
+                "closes_at": _ref("closesAt"),
+            },
+            example=[poll, Status.OPEN.value, None, "2030-01-31T20:00:00Z"],
+        ),
+        "heartbeat": _message(
+            "heartbeat",
+            silence,
+            f"{silence} `seq` is what the client should have; it is left out where results may "
+            "not be seen.",
+            required={},
+            optional={"seq": _ref("seq")},
+            example=[examples.RESULTS["seq"]],
+        ),
+        "heartbeatOfMany": _message("heartbeat", silence, required={}),
+        "error": _message(
+            "error",
+            "Before the server closes the socket; the close code is 4000 and the status of the "
+            "code.",
+            required={"code": _ref("code"), "detail": _ref("detail")},
+            optional={"poll": _ref("pollId")},
+            example=[Code.RESULTS_HIDDEN.value, CATALOGUE[Code.RESULTS_HIDDEN].remedy, poll],
+        ),
+        "errorOfMany": _message(
+            "error",
+            "With `poll`, when one poll of many is refused or ends: the socket stays. Without, "
+            "before the server closes the socket.",
+            required={"code": _ref("code"), "detail": _ref("detail")},
+            optional={"poll": _ref("pollId")},
+            example=[Code.NOT_FOUND.value, CATALOGUE[Code.NOT_FOUND].remedy, poll],
+        ),
+        "pong": _message("pong", "The answer to a ping.", required={}),
+        "ping": _message(
+            "ping", "Whenever the client asks whether the connection lives.", required={}
+        ),
+        "auth": _message(
+            "auth",
+            "First, by a client with a ticket, on every connection with a new one.",
+            "For the polls that the ticket names, its voter replaces the cookie's. A socket that "
+            f"may not see results is given {subscription.AUTH_SECONDS:.0f} s for it.",
+            required={"ticket": _ref("ticket")},
+            example=["d2hhdCBhIGxvdmVseSB0aWNrZXQgdGhpcyBpcyE"],
+        ),
+        "subscribe": _message(
+            "subscribe",
+            "To follow polls from now on; each is answered as the socket of that poll would.",
+            required={"polls": _ref("subscriptions")},
+            example=[[{"poll": poll, "since": 42}]],
+        ),
+        "unsubscribe": _message(
+            "unsubscribe",
+            "To follow polls no longer.",
+            required={"polls": _ref("polls")},
+            example=[[poll]],
+        ),
+    }

@@ -81,6 +81,10 @@ test-servers: $(VENV)/dev.stamp ## the suite on PostgreSQL and Redis (ARGS="-k n
 test-embedded: $(VENV)/dev.stamp ## the suite on the embedded default
 	@STACK=embedded $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-protocol
+test-protocol: $(VENV)/dev.stamp ## AsyncAPI's own parser reads the protocol that a server publishes
+	@$(BIN)/python -m devtools.asyncapi
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## ruff, import-linter, the deployment files
 	@$(BIN)/ruff check .

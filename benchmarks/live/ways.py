@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import PEERS, SERVER_CORE, UVICORN, node, node_modules, program
+from benchmarks.contenders import PEERS, SERVER_CORE, UVICORN, peer_modules, program
 from benchmarks.live.receivers import Receivers
 from benchmarks.live.site import Place, Site
 from benchmarks.live.wire import SUBJECT
 from benchmarks.peers.beat import FIRST
 from devtools import servers
+from devtools.node import node
 
 INTERVAL = 0.1  # seconds between two counts, the tick of the service
 VOTES_A_SECOND = 15.0  # so that each tick has its count
@@ -95,7 +96,7 @@ def _peer(*command: str, path: str = "/") -> Callable[[Place], AbstractContextMa
         if place.redis is not None:
             environment["REDIS_URL"] = place.redis
         if command[0] == "node":
-            environment["NODE_PATH"] = str(node_modules("sockets"))
+            environment["NODE_PATH"] = str(peer_modules("sockets"))
             environment["NODE_ENV"] = "production"
         words = [node() if word == "node" else word.format(port=port) for word in command]
         with program(words, port, SERVER_CORE, environment) as pid:

@@ -1,0 +1,148 @@
+// @ts-check
+// Follow a poll live, in a browser or in Node 22 and newer. The protocol is told at /docs/protocol.
+//
+//   const live = new Live("https://polls.example.org/ws/polls/<id>/", { onState: console.log });
+//   live.close();
+
+/** @typedef {{ id: string, votes: number }} Option */
+/** @typedef {{ poll: string, status: string, seq: number, ballots: number, options: Option[] }} Count */
+/** @typedef {{ poll: string, status: string, opens_at: string | null, closes_at: string | null }} Status */
+/** @typedef {Count | Status} State  what to show: the status alone where results are hidden */
+/** @typedef {"live" | "reconnecting" | "over"} Connection */
+/** @typedef {{ type: "snapshot" | "tally" | "closed" } & Count | { type: "status" } & Status
+ *   | { type: "error", code: string, detail: string }
+ *   | { type: "hello" | "heartbeat" | "pong" }} Frame */
+/**
+ * @typedef {object} Options
+ * @property {(state: State | null) => void} onState  for each new state; null: nothing may be shown
+ * @property {(connection: Connection, code?: number) => void} [onConnection]  when that changes;
+ *   the close code where it is over
+ * @property {() => Promise<string>} [ticket]  fetches a live ticket, anew for each connection
+ * @property {number} [silenceMs]  without any frame, after which a connection counts as dead
+ */
+
+const BASE_MS = 500;
+const CAP_MS = 15_000;
+const SILENCE_MS = 35_000; // the server breaks a silence of 25 s by a heartbeat
+/** Close codes that coming back does not mend; after any other it may. */
+export const LASTING = [1000, 1009, 4400, 4401, 4403, 4404];
+const PASSING = ["too_many", "unavailable"];
+
+/**
+ * Return what to show after a frame. Frames are absolute: lost or doubled ones do no harm.
+ * @param {State | null} state @param {Frame} frame @returns {State | null}
+ */
+export function apply(state, frame) {
+  switch (frame.type) {
+    case "tally":
+      if (state && "seq" in state && state.seq >= frame.seq) return state;
+    // falls through: a newer tally replaces what there is, as a snapshot always does
+    case "snapshot":
+    case "closed": {
+      const { poll, status, seq, ballots, options } = frame;
+      return { poll, status, seq, ballots, options };
+    }
+    case "status": {
+      const { poll, status, opens_at, closes_at } = frame;
+      return { poll, status, opens_at, closes_at };
+    }
+    case "error":
+      return PASSING.includes(frame.code) ? state : null;
+    default: // hello, heartbeat and pong change nothing, nor do types that are yet to come
+      return state;
+  }
+}
+
+/**
+ * Return how many ms to wait after so many failures. The whole of it is chance, from 0 up to 1
+ * (full jitter): thousands who lost the same server do not come back in the same instant.
+ * @param {number} failures
+ */
+export function delay(failures, chance = Math.random()) {
+  return chance * Math.min(CAP_MS, BASE_MS * 2 ** failures);
+}
+
+/** One poll, followed until it closes, is refused for good, or `close()` is called. */
+export class Live {
+  /** @type {State | null} */ state = null;
+  /** @type {WebSocket | undefined} */ #socket;
+  /** @type {Connection | undefined} */ #connection;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer; // while connected until the silence is too long, else until the next try
+  #failures = 0;
+
+  /** @param {string | URL} url  of the socket, or the same by http @param {Options} options */
+  constructor(url, options) {
+    this.url = new URL(url);
+    this.url.protocol = this.url.protocol.replace("http", "ws");
+    this.options = options;
+    this.#connect();
+  }
+
+  /** Stop following. */
+  close() {
+    this.#end(1000);
+  }
+
+  async #connect() {
+    let ticket;
+    try {
+      ticket = await this.options.ticket?.();
+    } catch {
+      return this.#comeBack();
+    }
+    if (this.#connection === "over") return;
+    this.url.searchParams.delete("since");
+    if (this.state && "seq" in this.state) this.url.searchParams.set("since", `${this.state.seq}`);
+    const socket = (this.#socket = new WebSocket(this.url));
+    this.#expectFrame();
+    socket.onopen = () => ticket && socket.send(JSON.stringify({ type: "auth", ticket }));
+    socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
+    socket.onclose = ({ code }) => (LASTING.includes(code) ? this.#end(code) : this.#comeBack());
+  }
+
+  /** @param {Frame} frame */
+  #take(frame) {
+    this.#expectFrame();
+    if (frame.type !== "error") {
+      this.#failures = 0;
+      this.#tell("live");
+    }
+    const before = this.state;
+    this.state = apply(before, frame);
+    if (this.state !== before) this.options.onState(this.state);
+    if (frame.type === "closed") this.#end(1000);
+  }
+
+  #expectFrame() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#comeBack(), this.options.silenceMs ?? SILENCE_MS);
+  }
+
+  #comeBack() {
+    this.#letGo();
+    if (this.#connection === "over") return;
+    this.#timer = setTimeout(() => this.#connect(), delay(this.#failures++));
+    this.#tell("reconnecting");
+  }
+
+  /** @param {number} code */
+  #end(code) {
+    this.#letGo();
+    this.#tell("over", code);
+  }
+
+  /** @param {Connection} connection @param {number} [code] */
+  #tell(connection, code) {
+    if (this.#connection === connection) return;
+    this.#connection = connection;
+    this.options.onConnection?.(connection, code);
+  }
+
+  #letGo() {
+    clearTimeout(this.#timer);
+    if (!this.#socket) return;
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
+  }
+}

@@ -62,6 +62,11 @@ def leaves() -> dict[str, Schema]:
         },
         "ballots": {"type": "integer", "minimum": 0, "description": "Ballots that stand."},
         "going": {"type": "string", "enum": going, "description": "Where the poll stands."},
+        "closed": {
+            "type": "string",
+            "const": Status.CLOSED.value,
+            "description": "Where the poll stands, for good.",
+        },
         "status": {
             "type": "string",
             "enum": [*going, Status.CLOSED.value],
@@ -147,7 +152,10 @@ def _message(  # noqa: PLR0913 - a table of keywords
             "type": "object",
             "additionalProperties": False,
             "required": ["type", *required],
-            "properties": {"type": {"type": "string", "const": kind}, **fields},
+            "properties": {
+                "type": {"type": "string", "const": kind, "description": "The frame's type."},
+                **fields,
+            },
         },
         "examples": [
             {"name": kind, "payload": {"type": kind, **dict(zip(fields, example, strict=True))}}
@@ -203,8 +211,12 @@ def messages() -> dict[str, Schema]:
             f"{subscription.CLOSED_SECONDS:.0f} s later, and clients do not come back.",
             required={
                 **_COUNTS,
-                "status": {"type": "string", "const": Status.CLOSED.value},
-                "final": {"type": "boolean", "const": True},
+                "status": _ref("closed"),
+                "final": {
+                    "type": "boolean",
+                    "const": True,
+                    "description": "There is no count after this one.",
+                },
             },
             example=[*_counts(Status.CLOSED), True],
         ),

@@ -13,10 +13,11 @@ Document = Mapping[str, Any]
 
 def described(document: Document) -> dict[str, Any]:
     """Return the template's context: channels with their messages, and the close codes."""
+    shown: dict[str, str] = {}  # where each component of a message is shown already
     return {
         "about": [_marked(part) for part in document["info"]["description"].split("\n\n")],
         "servers": list(document["servers"].values()),
-        "channels": [_channel(document, name) for name in document["channels"]],
+        "channels": [_channel(document, name, shown) for name in document["channels"]],
         "close_codes": [
             {**entry, "description": _marked(entry["description"])}
             for entry in document["x-close-codes"]
@@ -39,11 +40,15 @@ def _found(document: Document, node: Mapping[str, Any]) -> Any:  # noqa: ANN401 
     return node
 
 
-def _channel(document: Document, name: str) -> dict[str, Any]:
+def _channel(document: Document, name: str, shown: dict[str, str]) -> dict[str, Any]:
     channel = document["channels"][name]
     told = _found(document, document["operations"][f"{name}.tell"])["messages"]
     servers = {reference["$ref"].rpartition("/")[2] for reference in told} | {"pong"}
-    messages = {kind: _message(document, node) for kind, node in channel["messages"].items()}
+    messages = {}
+    for kind, node in channel["messages"].items():
+        place = f"{name}-{kind}"
+        as_in = shown.setdefault(node["$ref"], place)
+        messages[kind] = {**_message(document, node), "place": place, "as_in": as_in}
     return {
         "name": name,
         "title": channel["title"],

@@ -3,7 +3,9 @@
 import html
 import json
 import re
+from contextlib import closing
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.test import Client
@@ -138,6 +140,22 @@ def test_slash_behind_a_page_redirects(browser: Client, alice: Person) -> None:
     poll = alice.make_poll()
     answer = browser.get(poll["links"]["page"] + "/")
     assert (answer.status_code, answer["Location"]) == (302, poll["links"]["page"])
+
+
+def test_scripts_of_a_page_and_what_they_import_are_served(browser: Client, alice: Person) -> None:
+    page = browser.get(alice.make_poll()["links"]["page"]).content.decode()
+    waiting = re.findall(r'<script type="module" src="([^"]+)"', page)
+    served = []
+    while waiting:
+        path = waiting.pop()
+        with closing(browser.get(path)) as file:
+            assert file.status_code == 200, path
+            assert file.headers["Content-Type"].startswith("text/javascript")
+            text = file.getvalue().decode()
+        served.append(path)
+        imports = re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)
+        waiting += [urljoin(path, name) for name in imports]
+    assert served == ["/static/web/js/poll.js", "/static/web/js/lib/live.js"]
 
 
 def test_page_of_the_protocol_shows_every_frame_and_close_code_without_a_script() -> None:

@@ -110,14 +110,16 @@ def leaves() -> dict[str, Schema]:
             "type": "array",
             "minItems": 1,
             "maxItems": settings.MAX_SOCKET_POLLS,
-            "description": "The ids of polls.",
+            "uniqueItems": True,
+            "description": "The ids of polls, each once.",
             "items": _ref("pollId"),
         },
         "subscriptions": {
             "type": "array",
             "minItems": 1,
             "maxItems": settings.MAX_SOCKET_POLLS,
-            "description": "The polls, each as the URL of a one-poll socket would ask for it.",
+            "uniqueItems": True,
+            "description": "The polls, each once, as the URL of its own socket would ask for it.",
             "items": {
                 "type": "object",
                 "additionalProperties": False,

@@ -11,6 +11,7 @@ import requests
 from django.conf import settings
 from django.test import Client
 
+from polls.api.examples import POLL_ID
 from polls.errors import CATALOGUE, Code
 from realtime.asyncapi import MANY_POLLS, ONE_POLL, document
 from tests.cast import assert_problem
@@ -194,7 +195,10 @@ def test_frame_with_a_field_too_many_missing_or_amiss_is_found(
     ("path", "frame"),
     [
         ("/ws/", {"type": "heartbeat", "seq": 42}),
-        ("/ws/polls/x/", {"type": "subscribe", "polls": [{"poll": "x"}]}),
+        ("/ws/polls/x/", {"type": "subscribe", "polls": [{"poll": POLL_ID}]}),
+        ("/ws/", {"type": "unsubscribe", "polls": []}),
+        ("/ws/", {"type": "unsubscribe", "polls": [POLL_ID, POLL_ID]}),
+        ("/ws/", {"type": "subscribe", "polls": [{"poll": POLL_ID, "view": "all"}]}),
         ("/ws/polls/x/", {**example("#/components/messages/closed"), "final": False}),
         ("/ws/polls/x/", {**example("#/components/messages/closed"), "status": "open"}),
         ("/ws/polls/x/", {**example("#/components/messages/tally"), "status": "closed"}),

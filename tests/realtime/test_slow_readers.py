@@ -52,6 +52,11 @@ def _shake_hands(server: Server, poll: dict[str, Any], *, room: int | None = Non
     return client
 
 
+def _read_to_the_end(client: socket.socket) -> None:
+    while client.recv(65_536):
+        pass
+
+
 def _wait_for_connections(server: Server, count: int) -> None:
     until = time.monotonic() + PATIENCE
     while (found := connections(server)) > count:
@@ -83,8 +88,7 @@ def test_reader_that_takes_nothing_is_dropped_and_disturbs_nobody(
         voters.join()
         # It is told so, and the system keeps nothing for it.
         with pytest.raises(ConnectionResetError):
-            while stuck.recv(65_536):
-                pass
+            _read_to_the_end(stuck)
         shown = tally_of(results_of(owner, poll))
         assert shown["ballots"] == counted[0]
         assert screen.until_ballots(counted[0]) == shown

@@ -1,11 +1,13 @@
-"""From a commit to a frame: once a tick, the dirty polls are read and told of.
+"""From a commit to a frame: once a tick, the dirty polls are told of.
 
-The own hub hears first; then the channel layer, within 200 ms or not at all. A vote never waits
-for either. A poll that nobody in this process watches is not read here: the other processes are
-told that it moved, all such polls of a tick in one message, and whoever watches one reads it.
+What a flush has left of the counts is told as it is; after any other change they are read. The own
+hub hears first; then the channel layer, within 200 ms or not at all. A vote never waits for either.
+Of polls that nobody in this process watches the other processes are told that they moved, all of a
+tick in one message, and whoever watches one reads it.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import uuid
@@ -15,7 +17,8 @@ from typing import Any
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from polls.domain.results import read_counts
+from polls.domain.ballot_paper import last_count
+from polls.domain.results import Count, read_counts
 from realtime.frames import Update
 from realtime.hub import Hub
 from realtime.threads import in_thread
@@ -27,12 +30,15 @@ RENEW_SECONDS = 15.0  # at least, from one connection to the next
 _FLUSH_SECONDS = 2.0
 
 
-# The group of all processes, and what they tell each other there: that somebody's token is revoked,
-# and which polls have moved that the teller does not watch.
+# The group of all processes, and what they tell each other there: that they are there, that
+# somebody's token is revoked, and which polls have moved that the teller does not watch.
 _PROCESSES = "processes"
+_HERE = "here"
 _REVOKED = "revoked"
 _MOVED = "moved"
 _MOVED_AT_ONCE = 1000  # polls in a message
+HERE_SECONDS = 5.0  # between two times that a process says it is there
+_ALONE_SECONDS = 3 * HERE_SECONDS  # without a word of another process
 
 
 def group_name(poll_id: uuid.UUID) -> str:
@@ -67,20 +73,24 @@ class Broadcaster:
         self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._dirty: set[uuid.UUID] = set()
+        self._changed: set[uuid.UUID] = set()  # of those the ones that not only votes have moved
         self._heard: set[uuid.UUID] = set()  # that have moved elsewhere; others know already
         self._mutex = threading.Lock()
         self._marked = asyncio.Event()
         self._unpublished: dict[uuid.UUID, Update] = {}
         self._moved: set[uuid.UUID] = set()  # and are read by whoever watches them
+        self._self_at = self._others_at = -_ALONE_SECONDS  # when they were last heard of
         self._publishable = asyncio.Event()
         self._tick = settings.TICK_MS / 1000
         self._layer: Any = get_channel_layer()
 
-    def mark(self, poll_id: uuid.UUID) -> None:
-        """Note that a poll has changed. Quick, and safe from any thread."""
+    def mark(self, poll_id: uuid.UUID, *, voted: bool = False) -> None:
+        """Note that a poll has changed, or only its votes. Quick, and safe from any thread."""
         with self._mutex:
             first = not self._dirty
             self._dirty.add(poll_id)
+            if not voted:
+                self._changed.add(poll_id)
         if first:
             self._loop.call_soon_threadsafe(self._marked.set)
 
@@ -90,6 +100,23 @@ class Broadcaster:
         if heard:
             self._heard |= heard
             self._marked.set()
+
+    def meet(self, *, another: bool) -> None:
+        """Take it that a process is there, which may be this one: then it hears what is said."""
+        if another:
+            self._others_at = self._loop.time()
+        else:
+            self._self_at = self._loop.time()
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it does not hear itself."""
+        return self._loop.time() - self._self_at >= _ALONE_SECONDS
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody would hear it but itself."""
+        return not self.is_deaf and self._loop.time() - self._others_at >= _ALONE_SECONDS
 
     def revoke(self) -> None:
         """Let every process ask anew who may see what. Quick, and safe from any thread."""
@@ -105,17 +132,20 @@ class Broadcaster:
             logger.warning("A revocation was not passed on: %r", error)
 
     async def run(self) -> None:
-        """Read and tell of dirty polls, at most once a tick."""
+        """Tell of dirty polls, at most once a tick."""
         while True:
             await self._marked.wait()
             self._marked.clear()
             with self._mutex:
                 dirty, self._dirty = self._dirty, set()
+                changed, self._changed = self._changed, set()
             heard, self._heard = self._heard, set()
             started = self._loop.time()
             watched = (dirty | heard) & self._hub.watched.keys()
+            counts = _counts_of_flushes(watched - changed - heard)
             try:
-                counts = await in_thread(read_counts, watched) if watched else {}
+                if unknown := watched - counts.keys():
+                    counts |= await in_thread(read_counts, unknown)
             except Exception:
                 logger.exception("Counts could not be read; trying again.")
                 for poll_id in dirty:
@@ -126,7 +156,7 @@ class Broadcaster:
             updates = [Update.of(count) for count in counts.values()]
             for update in updates:
                 self._hub.hear(update)
-            if settings.REDIS_URLS:  # else there is nobody to hear of it
+            if settings.REDIS_URLS and not self.is_alone:
                 own = [update for update in updates if update.poll_id in dirty]
                 self._unpublished |= {update.poll_id: update for update in own}
                 self._moved |= dirty - watched
@@ -156,6 +186,11 @@ class Broadcaster:
                 health.worked()
 
 
+def _counts_of_flushes(polls: set[uuid.UUID]) -> dict[uuid.UUID, Count]:
+    found = {poll_id: last_count(poll_id) for poll_id in polls}
+    return {poll_id: count for poll_id, count in found.items() if count is not None}
+
+
 class Membership:
     """The one subscription that a process has per watched poll."""
 
@@ -166,6 +201,26 @@ class Membership:
         # A name of our own: the one that new_channel() makes is lost when Redis is down.
         self._channel = f"specific.hub.{uuid.uuid4().hex}!hub"
         self._joined: set[uuid.UUID] = set()
+        self._greeting = asyncio.Event()  # somebody must be told at once that this process is there
+        self._is_new = True  # and nobody has been told yet
+
+    async def tell(self) -> None:
+        """Say now and then that this process is there, so that others tell it what moves.
+
+        Whoever is new is answered at once.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HERE_SECONDS):
+                    await self._greeting.wait()
+            self._greeting.clear()
+            said = {"type": _HERE, "channel": self._channel, "new": self._is_new}
+            with contextlib.suppress(Exception):  # subscribing and publishing say what ails it
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    await self._layer.group_send(_PROCESSES, said)
+                self._is_new = False
+                if self._broadcaster.is_deaf:
+                    self._hub.deaf.set()
 
     async def run(self) -> None:
         """Keep it up, by a new connection where nothing comes over the one there is.
@@ -204,7 +259,12 @@ class Membership:
                 health.worked()
 
     def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] == _REVOKED:
+        if message["type"] == _HERE:
+            another = message["channel"] != self._channel
+            self._broadcaster.meet(another=another)
+            if another and message["new"]:
+                self._greeting.set()
+        elif message["type"] == _REVOKED:
             self._hub.revoked.set()
         elif message["type"] == _MOVED:
             self._broadcaster.hear(uuid.UUID(poll_id) for poll_id in message["polls"])
@@ -222,7 +282,8 @@ class Membership:
             try:
                 if not hears_processes:
                     await self._layer.group_add(_PROCESSES, self._channel)
-                    hears_processes = True
+                    hears_processes = self._is_new = True
+                    self._greeting.set()
                 for poll_id in self._hub.watched.keys() - self._joined:
                     await self._layer.group_add(group_name(poll_id), self._channel)
                     self._joined.add(poll_id)

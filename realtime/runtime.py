@@ -49,7 +49,9 @@ class Runtime:
             self._run(work)
         if settings.REDIS_URLS:  # there may be other processes
             self._run(self._broadcaster.publish())
-            self._run(Membership(self.hub, self._broadcaster).run())
+            membership = Membership(self.hub, self._broadcaster)
+            self._run(membership.run())
+            self._run(membership.tell())
         self._sweep = Sweep()
         self._sweep.start()
 
@@ -75,7 +77,7 @@ class Runtime:
         if poll_id is None:
             self._broadcaster.revoke()
             return
-        self._broadcaster.mark(poll_id)
+        self._broadcaster.mark(poll_id, voted=event is Event.VOTED)
         if event is Event.CLOSED and self._sweep is not None:
             self._sweep.wake()
 

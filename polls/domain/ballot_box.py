@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from polls import events
 from polls.domain import deadline
+from polls.domain.ballot_paper import papers
 from polls.domain.database import Failure, failure_of
 from polls.domain.flush import Counted, Outcome, flush
 from polls.domain.replies import Reply
@@ -186,12 +187,14 @@ class BallotBox:
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.reply.set_result(outcome)
             counted = {
-                waiting.cast.poll
+                waiting.cast.poll: (waiting.cast.revision, outcome.tallied)
                 for waiting, outcome in zip(batch, outcomes, strict=True)
                 if isinstance(outcome, Counted)
             }
-            for poll_id in counted:
-                events.publish(uuid.UUID(poll_id), events.Event.VOTED)
+            for poll, (revision, tallied) in counted.items():
+                poll_id = uuid.UUID(poll)
+                papers.note(poll_id, revision, tallied)
+                events.publish(poll_id, events.Event.VOTED)
 
     def _settle_failure(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Nothing was committed: find the bad row by halving, or refuse the batch by name."""

@@ -58,6 +58,8 @@ class BallotPaper:
     id: Id = field(init=False)
     name: str = field(init=False)
     _hash: KeyedHash = field(init=False, repr=False)
+    # What the last flush of this process left of the poll's counts under this revision.
+    tallied: Tallied | None = None
     _count: tuple[Tallied, Count] | None = None
     _remembered: dict[bytes, CanonicalBallot] = field(default_factory=dict)
 
@@ -203,6 +205,12 @@ class Papers:
             while len(self._papers) > self._limit:
                 del self._papers[next(iter(self._papers))]  # the one that was read first
 
+    def note(self, poll_id: uuid.UUID, revision: int, tallied: Tallied) -> None:
+        """Write on a poll's paper what a flush under its revision has left of the counts."""
+        paper = self._papers.get(str(poll_id))
+        if paper is not None and paper.revision == revision:
+            paper.tallied = tallied
+
     def forget(self, paper: BallotPaper) -> None:
         """Drop a paper that is not current any more."""
         with self._mutex:
@@ -211,3 +219,13 @@ class Papers:
 
 
 papers = Papers()
+
+
+def last_count(poll_id: uuid.UUID) -> Count | None:
+    """Return the count that this process's last flush of a poll has left; None where unknown.
+
+    It was true when that flush committed: whatever came later has another seq.
+    """
+    paper = papers.get(str(poll_id))
+    tallied = None if paper is None else paper.tallied
+    return None if paper is None or tallied is None else paper.count(tallied)

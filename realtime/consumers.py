@@ -68,7 +68,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
             return
         await send({"type": "websocket.accept"})
         self.outbox = Outbox(
-            lambda paced: line_to(scope, send, paced),
+            lambda outbox: line_to(scope, send, outbox),
             heartbeat=self.heartbeat,
             stuck=lambda: self.spawn(self._end(Close.TOO_SLOW)),
         )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from realtime.frames import Frame
-from realtime.uvicorn_protocol import FRAMES, FramesExtension, Paced
+from realtime.uvicorn_protocol import FRAMES, Follower, FramesExtension
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -13,8 +13,8 @@ Send = Callable[[Any], Awaitable[None]]
 class Line(Protocol):
     """Takes one frame after another.
 
-    It says when no further frame must be written for now, which may be before `write` returns, and
-    when the next may be.
+    It tells its follower when no further frame must be written for now, which may be before `write`
+    returns, when the next may be, and when none may be any more.
     """
 
     def write(self, frame: Frame) -> None:
@@ -30,10 +30,12 @@ class Line(Protocol):
 class DirectLine:
     """Writes to the transport of a server that offers the extension (Uvicorn)."""
 
-    def __init__(self, offered: FramesExtension, paced: Paced) -> None:
+    __slots__ = ("_abort", "_write")
+
+    def __init__(self, offered: FramesExtension, follower: Follower) -> None:
         self._write = offered["write"]
         self._abort = offered["abort"]
-        offered["follow"](paced)
+        offered["follow"](follower)
 
     def write(self, frame: Frame) -> None:
         """Send a frame, without a task, a copy or an encoding of its own."""
@@ -50,20 +52,17 @@ class DirectLine:
 class SendLine:
     """Awaits `send` in a task of its own (Daphne, and any other ASGI server)."""
 
-    def __init__(self, send: Send, paced: Paced) -> None:
+    def __init__(self, send: Send, follower: Follower) -> None:
         self._send = send
-        self._paced = paced
+        self._follower = follower
         self._frame: Frame | None = None
-        self._gone = False
         self._given = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def write(self, frame: Frame) -> None:
         """Have a frame sent; the next may come once the server has taken it."""
-        if self._gone:
-            return
         self._frame = frame
-        self._paced(full=True)
+        self._follower.paced(full=True)
         self._given.set()
 
     async def _run(self) -> None:
@@ -74,8 +73,10 @@ class SendLine:
                 try:
                     await self._send(self._frame.message)
                 except (OSError, RuntimeError):
-                    self._gone = True  # the client or its connection; the disconnect event follows
-            self._paced(full=False)
+                    # The client or its connection has gone; the disconnect event follows.
+                    self._follower.ended()
+                    return
+            self._follower.paced(full=False)
 
     def close(self) -> None:
         """End the task."""
@@ -85,7 +86,7 @@ class SendLine:
         """Do nothing: ASGI has no word for it."""
 
 
-def line_to(scope: dict[str, Any], send: Send, paced: Paced) -> Line:
+def line_to(scope: dict[str, Any], send: Send, follower: Follower) -> Line:
     """Return the best way to a client that the server offers."""
     offered = scope.get("extensions", {}).get(FRAMES)
-    return SendLine(send, paced) if offered is None else DirectLine(offered, paced)
+    return SendLine(send, follower) if offered is None else DirectLine(offered, follower)

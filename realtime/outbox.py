@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from realtime.frames import Frame
 from realtime.lines import Line
-from realtime.uvicorn_protocol import Paced
+from realtime.uvicorn_protocol import Follower
 
 HEARTBEAT_SECONDS = 25.0  # of silence
 STUCK_SECONDS = 30.0  # without a reader taking anything
@@ -20,9 +20,14 @@ class Outbox:
     reader has taken nothing for half a minute.
     """
 
+    __slots__ = (
+        *("_empty", "_ended", "_full", "_full_since", "_heartbeat", "_line", "_loop", "_newest"),
+        *("_replies", "_spoke_at", "_stuck", "_timer"),
+    )
+
     def __init__(
         self,
-        line: Callable[[Paced], Line],
+        line: Callable[[Follower], Line],
         *,
         heartbeat: Callable[[], Frame],
         stuck: Callable[[], None],
@@ -31,24 +36,28 @@ class Outbox:
         self._stuck = stuck
         self._newest: dict[uuid.UUID, Frame] = {}
         self._replies: deque[Frame] | None = None  # most sockets never have one
-        self._full_since: float | None = None  # the client's side takes no further frame
+        self._full = False  # the client's side takes no further frame for now
+        self._full_since = 0.0
+        self._ended = False  # nor will it ever again
         self._loop = asyncio.get_running_loop()
         self._spoke_at = self._loop.time()
         self._empty: asyncio.Event | None = None  # somebody waits for all to be sent
-        self._line = line(self._paced)
+        self._line = line(self)
         # One timer a socket, however many frames there are: it looks at what happened meanwhile.
         self._timer = self._loop.call_later(min(HEARTBEAT_SECONDS, STUCK_SECONDS), self._look)
 
     def post(self, poll_id: uuid.UUID, frame: Frame) -> None:
         """Send a poll's next frame, or have it wait in the place of one that was not sent yet."""
-        if self._full_since is None:
+        if self._full:
+            self._newest[poll_id] = frame
+        else:
             self._spoke_at = self._loop.time()
             self._line.write(frame)
-        else:
-            self._newest[poll_id] = frame
 
     def reply(self, frame: Frame) -> None:
         """Send a frame that must arrive: an answer or an error. Clients are bounded in asking."""
+        if self._ended:
+            return
         if self._replies is None:
             self._replies = deque()
         self._replies.append(frame)
@@ -56,6 +65,8 @@ class Outbox:
 
     def has_begun(self, poll_id: uuid.UUID) -> bool:
         """Whether no frame that begins this poll's is still waiting to be sent."""
+        if not self._full:
+            return True
         waiting = self._newest.get(poll_id)
         return waiting is None or not waiting.begins
 
@@ -73,9 +84,7 @@ class Outbox:
     def close(self) -> None:
         """Send nothing more."""
         self._timer.cancel()
-        self._newest.clear()
-        self._replies = None
-        self._full_since = self._loop.time()  # nobody will say otherwise
+        self.ended()
         self._line.close()
 
     def abort(self) -> None:
@@ -83,15 +92,30 @@ class Outbox:
         self._line.abort()
 
     def _all_sent(self) -> bool:
-        return self._full_since is None and not self._newest and not self._replies
+        return self._ended or not (self._full or self._newest or self._replies)
 
-    def _paced(self, *, full: bool) -> None:
-        self._full_since = self._loop.time() if full else None
-        if not full:
+    # -- what the line says ------------------------------------------------------------------
+
+    def paced(self, *, full: bool) -> None:
+        """Take it that no further frame is taken for now, or that the next one is."""
+        if self._ended:
+            return
+        self._full = full
+        if full:
+            self._full_since = self._loop.time()
+        else:
             self._send_waiting()
 
+    def ended(self) -> None:
+        """Take it that nothing more can be sent; whoever waits for it to be has waited enough."""
+        self._full = self._ended = True
+        self._newest.clear()
+        self._replies = None
+        if self._empty is not None:
+            self._empty.set()
+
     def _send_waiting(self) -> None:
-        while self._full_since is None:
+        while not self._full:
             if self._newest:
                 frame = self._newest.pop(next(iter(self._newest)))
             elif self._replies:
@@ -104,8 +128,10 @@ class Outbox:
             self._empty.set()
 
     def _look(self) -> None:
+        if self._ended:
+            return
         now = self._loop.time()
-        if self._full_since is not None:
+        if self._full:
             wait = self._full_since + STUCK_SECONDS - now
             if wait <= 0:
                 self._stuck()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from polls.errors import Code, Refusal
 from realtime.admission import Admission, Asker
-from realtime.frames import Frame, Update
+from realtime.frames import Update
 from realtime.outbox import Outbox
 from realtime.runtime import runtime
 
@@ -37,8 +37,8 @@ class Subscription:
     """Passes on to one socket what the hub says of one poll, as far as it may see it."""
 
     __slots__ = (
-        *("poll_id", "asker", "sees_results", "seq", "joined", "_holder", "_since"),
-        *("_wants_status", "_status", "_early", "_final", "_over", "_timer"),
+        *("poll_id", "asker", "sees_results", "seq", "joined", "_holder", "_outbox"),
+        *("_since", "_wants_status", "_status", "_early", "_final", "_over", "_timer"),
     )
 
     def __init__(
@@ -56,6 +56,7 @@ class Subscription:
         self.seq = -1  # what the client has, while it sees results
         self.joined = False
         self._holder = holder
+        self._outbox = holder.outbox
         self._since = since
         self._wants_status = wants_status
         self._status = ""  # what was said of it last to one who sees no counts
@@ -158,7 +159,7 @@ class Subscription:
         self._status = ""  # whoever is shut out later is told the status anew
         up_to_date = self._since == update.seq and not update.final
         self._since = None
-        self._post(update.hello if up_to_date else update.snapshot)
+        self._outbox.post(self.poll_id, update.hello if up_to_date else update.snapshot)
         if update.final:
             self._final = True
             self._end_soon()
@@ -195,10 +196,8 @@ class Subscription:
         if older and not replace:
             return
         self.seq = update.seq
-        if older or not self._holder.outbox.has_begun(self.poll_id):
-            self._post(update.snapshot)
-        else:
-            self._post(update.tally)
+        begin = older or not self._outbox.has_begun(self.poll_id)
+        self._outbox.post(self.poll_id, update.snapshot if begin else update.tally)
         if update.final:
             self._final = True
             self._end_soon()
@@ -207,7 +206,7 @@ class Subscription:
         if self._wants_status and update.standing != self._status:
             self._status = update.standing
             self._since = None  # what the client had is forgotten with it
-            self._post(update.status_frame)
+            self._outbox.post(self.poll_id, update.status_frame)
             if update.final:
                 self._end_soon()
 
@@ -219,7 +218,7 @@ class Subscription:
     def forbid(self, update: Update) -> None:
         """Take it that results have closed for this socket."""
         self.sees_results = False
-        self._holder.outbox.forget(self.poll_id)
+        self._outbox.forget(self.poll_id)
         if self._wants_status:
             self._tell_status(update)
         else:
@@ -230,13 +229,10 @@ class Subscription:
         if not self.joined:
             return  # it is refused when its time is up, as if the poll had never been
         self.sees_results = False
-        self._holder.outbox.forget(self.poll_id)
+        self._outbox.forget(self.poll_id)
         self._holder.spawn(self._refuse(Refusal(Code.NOT_FOUND)))
 
     # -- ending ------------------------------------------------------------------------------
-
-    def _post(self, frame: Frame) -> None:
-        self._holder.outbox.post(self.poll_id, frame)
 
     async def _refuse(self, refusal: Refusal) -> None:
         if not self._over:

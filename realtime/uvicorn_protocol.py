@@ -23,25 +23,28 @@ _NOT_UTF8 = 1007  # RFC 6455
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
-class Paced(Protocol):
-    """Is told when the client's side is full, and when it is empty again."""
+class Follower(Protocol):
+    """Is told what becomes of a client's side."""
 
-    def __call__(self, *, full: bool) -> None:
-        """Take it from the transport."""
+    def paced(self, *, full: bool) -> None:
+        """Take it that nothing more can be taken, or that all has been."""
+
+    def ended(self) -> None:
+        """Take it that nothing must be written any more, whoever ended it."""
 
 
 class FramesExtension(TypedDict):
     """What the scope of a WebSocket offers under FRAMES."""
 
-    write: Callable[[bytes], None]  # a whole frame of RFC 6455; nothing is done after a close
-    follow: Callable[[Paced], None]  # have somebody told of the pace from now on
+    write: Callable[[bytes], None]  # a whole frame of RFC 6455, while it has not ended
+    follow: Callable[[Follower], None]  # have somebody told from now on
     abort: Callable[[], None]  # drop the connection
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
     """Hands out the transport, and aborts where a close is not answered in time."""
 
-    _paced: Paced | None = None
+    _follower: Follower | None = None
 
     def send_receive_event_to_app(self) -> None:
         """Refuse a text that is not UTF-8, which Uvicorn does with a traceback in the log."""
@@ -58,7 +61,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Serve one socket."""
         offered: FramesExtension = {
-            "write": self._write_frame,
+            # Uvicorn knows nothing of these frames, and has no need to: it sends none in parts, and
+            # without compression a connection remembers nothing of what went over it.
+            "write": self.transport.write,
             "follow": self._follow,
             "abort": self._abort,
         }
@@ -66,18 +71,34 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         extensions[FRAMES] = offered
         await super().run_asgi()
 
-    def _write_frame(self, frame: bytes) -> None:
-        # Uvicorn knows nothing of these frames, and has no need to: it sends none in parts, and
-        # without compression a connection remembers nothing of what went over it.
-        if self.conn.state is OPEN and not self.disconnected:
-            self.transport.write(frame)
-
-    def _follow(self, paced: Paced) -> None:
+    def _follow(self, follower: Follower) -> None:
         # Whatever the system did not take at once is one frame, and the next one waits for it.
         self.transport.set_write_buffer_limits(high=0)
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self._paced = paced
+        self._follower = follower
+        self._look()
+
+    def _look(self) -> None:
+        """Tell whoever writes frames to stop, once a close has been sent or received."""
+        if self._follower is not None and (self.disconnected or self.conn.state is not OPEN):
+            self._follower.ended()
+            self._follower = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends: it may be a close, or be answered by one."""
+        super().data_received(data)
+        self._look()
+
+    def keepalive_timeout(self) -> None:
+        """Close where the client answers no ping."""
+        super().keepalive_timeout()
+        self._look()
+
+    def shutdown(self) -> None:
+        """Close because the server ends."""
+        super().shutdown()
+        self._look()
 
     def _abort(self) -> None:
         # By a reset: else the system keeps what the client does not take, as long as it answers.
@@ -88,25 +109,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Take it from the transport that the client's side is full."""
         super().pause_writing()
-        if self._paced is not None:
-            self._paced(full=True)
+        if self._follower is not None:
+            self._follower.paced(full=True)
 
     def resume_writing(self) -> None:
         """Take it from the transport that all has been taken."""
         super().resume_writing()
-        if self._paced is not None:
-            self._paced(full=False)
+        if self._follower is not None:
+            self._follower.paced(full=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Keep nobody waiting: whatever is written from now on goes nowhere."""
+        """Keep nobody waiting."""
         super().connection_lost(exc)
-        if self._paced is not None:
-            self._paced(full=False)
-            self._paced = None
+        self._look()
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
         """Send one message; the connection does not outlive an unanswered close."""
         await super().send(message)
+        self._look()
         if self.close_timer is not None and message["type"] == "websocket.close":
             self.close_timer.cancel()
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self._abort)

@@ -25,7 +25,7 @@ from polls_project.asgi import application
 from realtime import threads
 from realtime.frames import Update
 from realtime.runtime import runtime
-from realtime.uvicorn_protocol import FRAMES, FramesExtension, Paced
+from realtime.uvicorn_protocol import FRAMES, Follower, FramesExtension
 from tests.realtime import client
 from tests.realtime.client import PATIENCE
 
@@ -175,11 +175,11 @@ class InnerSocket:
 
     def _extensions(self) -> dict[str, FramesExtension]:
         self._held: list[bytes] = []  # what a transport holds for a client that does not read
-        self._paced: Paced
+        self._follower: Follower
         return {
             FRAMES: {
                 "write": self._write,
-                "follow": lambda paced: setattr(self, "_paced", paced),
+                "follow": lambda follower: setattr(self, "_follower", follower),
                 "abort": self._abort,
             }
         }
@@ -191,7 +191,7 @@ class InnerSocket:
             self._take(frame)
         else:
             self._held.append(frame)
-            self._paced(full=True)
+            self._follower.paced(full=True)
 
     def _take(self, frame: bytes) -> None:
         parser = ClientProtocol(parse_uri("ws://localhost"), state=State.OPEN)
@@ -207,7 +207,7 @@ class InnerSocket:
             assert len(self._held) <= 1, "one frame is in flight at most"
             while self._held:
                 self._take(self._held.pop())
-            self._paced(full=False)
+            self._follower.paced(full=False)
 
     def _abort(self) -> None:
         self.aborted = True

@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 from realtime.frames import Frame
 from realtime.lines import Line, SendLine
 from realtime.outbox import Outbox
-from realtime.uvicorn_protocol import Paced
+from realtime.uvicorn_protocol import Follower
 
 POLL, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -61,7 +61,7 @@ class Reader:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self.outbox = Outbox(
-            self._transport if way == "frames" else lambda paced: SendLine(self._send, paced),
+            self._transport if way == "frames" else lambda outbox: SendLine(self._send, outbox),
             heartbeat=lambda: Frame("heartbeat"),
             stuck=lambda: self.stuck.append(self._passed()),
         )
@@ -73,8 +73,8 @@ class Reader:
         await self.wants.wait()
         self.took.append((self._passed(), message["text"]))
 
-    def _transport(self, paced: Paced) -> Line:
-        return Transport(self, paced)
+    def _transport(self, follower: Follower) -> Line:
+        return Transport(self, follower)
 
     def frames(self) -> list[str]:
         return [frame for _, frame in self.took]
@@ -87,8 +87,8 @@ class Reader:
 class Transport:
     """A line that takes a frame at once, and no more where the reader does not want it yet."""
 
-    def __init__(self, reader: Reader, paced: Paced) -> None:
-        self._reader, self._paced = reader, paced
+    def __init__(self, reader: Reader, follower: Follower) -> None:
+        self._reader, self._follower = reader, follower
         self._task: asyncio.Task[None] | None = None
 
     def write(self, frame: Frame) -> None:
@@ -96,13 +96,13 @@ class Transport:
             self._reader.took.append((self._reader._passed(), frame.text))
         else:
             assert self._task is None or self._task.done(), "one frame is in flight at most"
-            self._paced(full=True)
+            self._follower.paced(full=True)
             self._task = asyncio.get_running_loop().create_task(self._when_wanted(frame))
 
     async def _when_wanted(self, frame: Frame) -> None:
         await self._reader._send(frame.message)
         self._task = None
-        self._paced(full=False)
+        self._follower.paced(full=False)
 
     def close(self) -> None:
         if self._task is not None:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -67,11 +68,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
             await send({"type": "websocket.close"})  # before accepting: HTTP 403
             return
         await send({"type": "websocket.accept"})
-        self.outbox = Outbox(
-            lambda outbox: line_to(scope, send, outbox),
-            heartbeat=self.heartbeat,
-            stuck=lambda: self.spawn(self._end(Close.TOO_SLOW)),
-        )
+        self.outbox = Outbox(self, partial(line_to, scope, send))
         runtime.sockets += 1
         try:
             await self._open(origin)
@@ -153,6 +150,26 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
         """Return what this socket hears of."""
         raise NotImplementedError
 
+    # -- what the outbox says ----------------------------------------------------------------
+
+    def stuck(self) -> None:
+        """Close: the reader has taken nothing for half a minute."""
+        self.spawn(self._end(Close.TOO_SLOW))
+
+    def held_up(self) -> None:
+        """Have every count wait in the outbox for now."""
+        for subscription in self.subscriptions():
+            subscription.fall_out()
+
+    def flowing(self) -> None:
+        """Have every count written as it comes again."""
+        for subscription in self.subscriptions():
+            subscription.fall_in()
+
+    def spoke_at(self) -> float:
+        """Return when a count was last written as it came."""
+        return max((one.spoke_at for one in self.subscriptions()), default=0.0)
+
     # -- ending ------------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -230,8 +247,7 @@ class PollSocket(Socket):
 
     def heartbeat(self) -> Frame:
         """Return a heartbeat that tells the seq to whoever may know it."""
-        found = self._subscription
-        return frames.heartbeat(found.seq if found is not None and found.sees_results else None)
+        return frames.heartbeat(None if self._subscription is None else self._subscription.seq)
 
     def subscriptions(self) -> list[Subscription]:
         """Return the one there is."""

@@ -7,17 +7,16 @@ harm; every few seconds all watched polls are compared with the database.
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Iterable
-from typing import Protocol
 
 from django.conf import settings
 
 from polls.domain.results import read_counts, read_versions
-from realtime.admission import Asker, who_may_see_now
+from realtime.admission import who_may_see_now
 from realtime.frames import Update
 from realtime.threads import in_thread
+from realtime.watched import Subscriber, Watched
 
 logger = logging.getLogger(__name__)
 
@@ -25,42 +24,6 @@ RECONCILE_SECONDS = 5.0
 REAUTHORISE_SECONDS = 60.0
 _REVOKED_SECONDS = 1.0
 _VOTERS_SECONDS = 1.0  # how often waiting viewers of an `after_vote` poll are looked up
-
-
-class Subscriber(Protocol):
-    """One socket's interest in one poll."""
-
-    asker: Asker
-    sees_results: bool
-
-    def update(self, update: Update, *, replace: bool) -> None:
-        """Take a newer state of the poll; `replace` where it may look older than the last."""
-
-    def allow(self, update: Update) -> None:
-        """Results have opened for this socket."""
-
-    def forbid(self, update: Update) -> None:
-        """Results have closed for this socket."""
-
-    def gone(self) -> None:
-        """Take it that the poll has been deleted."""
-
-
-class Watched:
-    """A poll that somebody in this process watches."""
-
-    def __init__(self, poll_id: uuid.UUID) -> None:
-        self.poll_id = poll_id
-        self.subscribers: set[Subscriber] = set()
-        self.last: Update | None = None  # what was last sent
-        self.waiting: Update | None = None  # what comes with the next tick
-        self.sent_at = 0.0
-        self.timer: asyncio.TimerHandle | None = None
-        self.asking: asyncio.Task[None] | None = None  # who may see results, after a change
-        self.heard = 0  # the highest seq that came by itself, not by comparing
-        self.missed: int | None = None  # the seq that comparing found instead of hearing of it
-        self.asked_at = time.monotonic()  # whoever joins is asked in joining
-        self.ask_timer: asyncio.TimerHandle | None = None
 
 
 class Hub:
@@ -72,20 +35,23 @@ class Hub:
         self.revoked = asyncio.Event()  # who may see what has changed, for whatever poll
         self.deaf = asyncio.Event()  # a poll moved, and nobody said so in time
         self._tick = settings.TICK_MS / 1000
+        self._now = asyncio.get_running_loop().time
 
-    def join(self, poll_id: uuid.UUID, subscriber: Subscriber) -> None:
+    def join(self, poll_id: uuid.UUID, subscriber: Subscriber) -> Watched:
         """Let a subscriber hear of a poll from now on."""
         watched = self.watched.get(poll_id)
         if watched is None:
             watched = self.watched[poll_id] = Watched(poll_id)
             self.changed.set()
         watched.subscribers.add(subscriber)
+        return watched
 
     def leave(self, poll_id: uuid.UUID, subscriber: Subscriber) -> None:
         """Let a subscriber hear no more; the last one ends the watching."""
         watched = self.watched.get(poll_id)
         if watched is None:
             return
+        watched.in_step.pop(subscriber, None)
         watched.subscribers.discard(subscriber)
         if not watched.subscribers:
             for work in (watched.timer, watched.asking, watched.ask_timer):
@@ -121,7 +87,7 @@ class Hub:
         if watched.asking is not None or watched.timer is not None:
             watched.waiting = update
             return
-        wait = watched.sent_at + self._tick - time.monotonic()
+        wait = watched.sent_at + self._tick - self._now()
         if wait > 0 and not update.final:
             watched.waiting = update
             watched.timer = asyncio.get_running_loop().call_later(wait, self._due, watched)
@@ -138,26 +104,28 @@ class Hub:
             self._send(watched, update)
 
     def _send(self, watched: Watched, update: Update) -> None:
-        last, watched.last = watched.last, update
-        watched.sent_at = time.monotonic()
+        last = watched.last
+        replace = last is not None and update.seq < last.seq
+        if replace or update.final or last is None or last.revision != update.revision:
+            watched.halt()
+        watched.last = update
+        watched.sent_at = self._now()
         if update.deleted:
             _tell_gone(watched)
             return
-        replace = last is not None and update.seq < last.seq
         if last is not None and last.revision != update.revision:
             # The rule of who sees what may have changed: ask before anybody is sent a number.
             self._ask(watched, watched.subscribers, news=True, replace=replace)
             return
-        for subscriber in list(watched.subscribers):
-            subscriber.update(update, replace=replace)
-        blind = [s for s in watched.subscribers if not s.sees_results]
+        watched.tell(update, replace=replace)
+        blind = watched.blind()
         if not blind:
             return
         if last is not None and last.status != update.status:
             self._ask(watched, blind)
         elif watched.ask_timer is None:
             # One of them may just have voted. Looked up once a second at most, however many do.
-            wait = watched.asked_at + _VOTERS_SECONDS - time.monotonic()
+            wait = watched.asked_at + _VOTERS_SECONDS - self._now()
             watched.ask_timer = asyncio.get_running_loop().call_later(
                 max(0.0, wait), self._ask_blind, watched
             )
@@ -165,7 +133,7 @@ class Hub:
     def _ask_blind(self, watched: Watched) -> None:
         """Ask anew for those who could not see results when they were last asked for."""
         watched.ask_timer = None
-        blind = [s for s in watched.subscribers if not s.sees_results]
+        blind = watched.blind()
         if watched.asking is not None:
             watched.ask_timer = asyncio.get_running_loop().call_later(
                 _VOTERS_SECONDS, self._ask_blind, watched
@@ -187,7 +155,7 @@ class Hub:
         """
         if watched.last is None:
             return
-        watched.asked_at = time.monotonic()
+        watched.asked_at = self._now()
         watched.asking = asyncio.create_task(
             self._reauthorise(watched, watched.last, list(subscribers), news=news, replace=replace)
         )
@@ -225,7 +193,7 @@ class Hub:
                     _tell(subscriber, update, may=may, news=news, replace=replace)
         watched.asking = None
         if news:
-            watched.sent_at = time.monotonic()
+            watched.sent_at = self._now()
         waiting, watched.waiting = watched.waiting, None
         if waiting is not None and waiting.seq != update.seq:
             self.deliver(waiting, replace=True)

@@ -8,6 +8,7 @@ from realtime.frames import Frame
 from realtime.uvicorn_protocol import FRAMES, Follower, FramesExtension
 
 Send = Callable[[Any], Awaitable[None]]
+Way = Callable[[bytes], None]  # takes frames of RFC 6455, made once for everybody
 
 
 class Line(Protocol):
@@ -16,6 +17,10 @@ class Line(Protocol):
     It tells its follower when no further frame must be written for now, which may be before `write`
     returns, when the next may be, and when none may be any more.
     """
+
+    @property
+    def direct(self) -> Way | None:
+        """The way to write ready-made frames; None where it takes none."""
 
     def write(self, frame: Frame) -> None:
         """Send a frame."""
@@ -30,16 +35,16 @@ class Line(Protocol):
 class DirectLine:
     """Writes to the transport of a server that offers the extension (Uvicorn)."""
 
-    __slots__ = ("_abort", "_write")
+    __slots__ = ("_abort", "direct")
 
     def __init__(self, offered: FramesExtension, follower: Follower) -> None:
-        self._write = offered["write"]
+        self.direct: Way = offered["write"]
         self._abort = offered["abort"]
         offered["follow"](follower)
 
     def write(self, frame: Frame) -> None:
         """Send a frame, without a task, a copy or an encoding of its own."""
-        self._write(frame.wire)
+        self.direct(frame.wire)
 
     def close(self) -> None:
         """Do nothing: the transport is the server's."""
@@ -51,6 +56,8 @@ class DirectLine:
 
 class SendLine:
     """Awaits `send` in a task of its own (Daphne, and any other ASGI server)."""
+
+    direct: Way | None = None
 
     def __init__(self, send: Send, follower: Follower) -> None:
         self._send = send

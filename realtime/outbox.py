@@ -4,36 +4,45 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from realtime.frames import Frame
-from realtime.lines import Line
+from realtime.lines import Line, Way
 from realtime.uvicorn_protocol import Follower
 
 HEARTBEAT_SECONDS = 25.0  # of silence
 STUCK_SECONDS = 30.0  # without a reader taking anything
 
 
-class Outbox:
-    """One frame in flight and, for each poll, one waiting: the newest.
+class Owner(Protocol):
+    """The socket that an outbox is of."""
 
-    `heartbeat` returns the frame for when there was nothing to say; `stuck` is called where the
-    reader has taken nothing for half a minute.
-    """
+    def heartbeat(self) -> Frame:
+        """Return what is said after a long silence."""
+
+    def stuck(self) -> None:
+        """Take it that the reader has taken nothing for half a minute."""
+
+    def held_up(self) -> None:
+        """Take it that `way` leads nowhere for now."""
+
+    def flowing(self) -> None:
+        """Take it that it does again."""
+
+    def spoke_at(self) -> float:
+        """Return when something was last written by `way`."""
+
+
+class Outbox:
+    """One frame in flight and, for each poll, one waiting: the newest."""
 
     __slots__ = (
-        *("_empty", "_ended", "_full", "_full_since", "_heartbeat", "_line", "_loop", "_newest"),
-        *("_replies", "_spoke_at", "_stuck", "_timer"),
+        *("_empty", "_ended", "_full", "_full_since", "_line", "_loop", "_newest", "_owner"),
+        *("_replies", "_spoke_at", "_timer"),
     )
 
-    def __init__(
-        self,
-        line: Callable[[Follower], Line],
-        *,
-        heartbeat: Callable[[], Frame],
-        stuck: Callable[[], None],
-    ) -> None:
-        self._heartbeat = heartbeat
-        self._stuck = stuck
+    def __init__(self, owner: Owner, line: Callable[[Follower], Line]) -> None:
+        self._owner = owner
         self._newest: dict[uuid.UUID, Frame] = {}
         self._replies: deque[Frame] | None = None  # most sockets never have one
         self._full = False  # the client's side takes no further frame for now
@@ -45,6 +54,11 @@ class Outbox:
         self._line = line(self)
         # One timer a socket, however many frames there are: it looks at what happened meanwhile.
         self._timer = self._loop.call_later(min(HEARTBEAT_SECONDS, STUCK_SECONDS), self._look)
+
+    @property
+    def way(self) -> Way | None:
+        """The way that ready-made frames may be written by; None where one must wait."""
+        return None if self._full else self._line.direct
 
     def post(self, poll_id: uuid.UUID, frame: Frame) -> None:
         """Send a poll's next frame, or have it wait in the place of one that was not sent yet."""
@@ -103,14 +117,18 @@ class Outbox:
         self._full = full
         if full:
             self._full_since = self._loop.time()
+            self._owner.held_up()
         else:
             self._send_waiting()
+            if not self._full:
+                self._owner.flowing()
 
     def ended(self) -> None:
         """Take it that nothing more can be sent; whoever waits for it to be has waited enough."""
         self._full = self._ended = True
         self._newest.clear()
         self._replies = None
+        self._owner.held_up()
         if self._empty is not None:
             self._empty.set()
 
@@ -134,12 +152,13 @@ class Outbox:
         if self._full:
             wait = self._full_since + STUCK_SECONDS - now
             if wait <= 0:
-                self._stuck()
+                self._owner.stuck()
                 return
         else:
-            wait = self._spoke_at + HEARTBEAT_SECONDS - now
+            spoke_at = max(self._spoke_at, self._owner.spoke_at())
+            wait = spoke_at + HEARTBEAT_SECONDS - now
             if wait <= 0:
-                self.reply(self._heartbeat())
+                self.reply(self._owner.heartbeat())
                 wait = HEARTBEAT_SECONDS
             wait = min(wait, STUCK_SECONDS)  # for that may begin the moment after
         self._timer = self._loop.call_later(wait, self._look)

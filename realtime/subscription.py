@@ -10,6 +10,7 @@ from realtime.admission import Admission, Asker
 from realtime.frames import Update
 from realtime.outbox import Outbox
 from realtime.runtime import runtime
+from realtime.watched import Watched
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ class Subscription:
     """Passes on to one socket what the hub says of one poll, as far as it may see it."""
 
     __slots__ = (
-        *("poll_id", "asker", "sees_results", "seq", "joined", "_holder", "_outbox"),
-        *("_since", "_wants_status", "_status", "_early", "_final", "_over", "_timer"),
+        *("poll_id", "asker", "sees_results", "joined", "_holder", "_outbox", "_watched"),
+        *("_seq", "_since", "_wants_status", "_status", "_early", "_final", "_over", "_timer"),
     )
+    _watched: Watched  # from when it is watched
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class Subscription:
         self.poll_id = poll_id
         self.asker = asker
         self.sees_results = False
-        self.seq = -1  # what the client has, while it sees results
+        self._seq = -1  # what the client had when it was last out of step
         self.joined = False
         self._holder = holder
         self._outbox = holder.outbox
@@ -67,13 +69,42 @@ class Subscription:
 
     def watch(self) -> None:
         """Hear of the poll from now on; what comes before the snapshot is kept for after it."""
-        runtime.hub.join(self.poll_id, self)
+        self._watched = runtime.hub.join(self.poll_id, self)
 
     def leave(self) -> None:
         """Hear no more of it."""
         self._over = True
         self._cancel_timer()
+        self.fall_out()
         runtime.hub.leave(self.poll_id, self)
+
+    # -- in step with the others, and out of it ----------------------------------------------
+
+    @property
+    def seq(self) -> int | None:
+        """What the client has, None while it sees no results."""
+        if not self.sees_results:
+            return None
+        last = self._watched.last
+        return self._seq if last is None or self not in self._watched.in_step else last.seq
+
+    @property
+    def spoke_at(self) -> float:
+        """When the client was last told something in step with the others."""
+        return self._watched.sent_at if self in self._watched.in_step else 0.0
+
+    def fall_in(self) -> None:
+        """Be told of counts by their frames alone, where there is nothing else to say."""
+        last, write = self._watched.last, self._outbox.way
+        ready = self.sees_results and not (self._final or self._over)
+        if ready and write is not None and last is not None and last.seq == self._seq:
+            self._watched.in_step[self] = write
+
+    def fall_out(self) -> None:
+        """Be told of each update from now on, for this client needs more than its frame."""
+        last = self._watched.last
+        if self._watched.in_step.pop(self, None) is not None and last is not None:
+            self._seq = last.seq
 
     # -- joining -----------------------------------------------------------------------------
 
@@ -155,7 +186,7 @@ class Subscription:
         """Send what the client needs to be up to date."""
         self._cancel_timer()
         self.sees_results = self.joined = True
-        self.seq = update.seq
+        self._seq = update.seq
         self._status = ""  # whoever is shut out later is told the status anew
         up_to_date = self._since == update.seq and not update.final
         self._since = None
@@ -190,17 +221,21 @@ class Subscription:
             else:
                 self._early = update
             return
-        if self._final or update.seq == self.seq:
+        if self._final:
             return
-        older = update.seq < self.seq
+        if update.seq == self._seq:
+            self.fall_in()
+            return
+        older = update.seq < self._seq
         if older and not replace:
             return
-        self.seq = update.seq
+        self._seq = update.seq
         begin = older or not self._outbox.has_begun(self.poll_id)
         self._outbox.post(self.poll_id, update.snapshot if begin else update.tally)
         if update.final:
             self._final = True
             self._end_soon()
+        self.fall_in()
 
     def _tell_status(self, update: Update) -> None:
         if self._wants_status and update.standing != self._status:
@@ -214,9 +249,11 @@ class Subscription:
         """Take it that results have opened for this socket."""
         if self.joined:
             self._begin(update)
+            self.fall_in()
 
     def forbid(self, update: Update) -> None:
         """Take it that results have closed for this socket."""
+        self.fall_out()
         self.sees_results = False
         self._outbox.forget(self.poll_id)
         if self._wants_status:
@@ -228,6 +265,7 @@ class Subscription:
         """Take it that the poll has been deleted."""
         if not self.joined:
             return  # it is refused when its time is up, as if the poll had never been
+        self.fall_out()
         self.sees_results = False
         self._outbox.forget(self.poll_id)
         self._holder.spawn(self._refuse(Refusal(Code.NOT_FOUND)))

@@ -77,6 +77,6 @@ def test_count_that_could_not_be_read_is_read_again(
         return read_counts(polls)
 
     monkeypatch.setattr(broadcaster, "read_counts", fail_once)
-    voter().vote(poll, 0)
-    assert socket.until(2)[-1]["ballots"] == 1
+    alice.patch(poll["links"]["self"], {"title": "Supper?"})
+    assert socket.until(2)[-1]["seq"] == 2
     assert failures == []

@@ -17,7 +17,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from realtime.frames import Frame
-from realtime.lines import Line, SendLine
+from realtime.lines import Line, SendLine, Way
 from realtime.outbox import Outbox
 from realtime.uvicorn_protocol import Follower
 
@@ -57,14 +57,30 @@ class Reader:
         self.took: list[tuple[float, str]] = []
         self.wants = asyncio.Event()
         self.wants.set()
-        self.stuck: list[float] = []
+        self.given_up: list[float] = []
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self.in_step = -100.0  # when a frame was last written without the outbox
+        self.flows = True
         self.outbox = Outbox(
+            self,
             self._transport if way == "frames" else lambda outbox: SendLine(self._send, outbox),
-            heartbeat=lambda: Frame("heartbeat"),
-            stuck=lambda: self.stuck.append(self._passed()),
         )
+
+    def heartbeat(self) -> Frame:
+        return Frame("heartbeat")
+
+    def stuck(self) -> None:
+        self.given_up.append(self._passed())
+
+    def held_up(self) -> None:
+        self.flows = False
+
+    def flowing(self) -> None:
+        self.flows = True
+
+    def spoke_at(self) -> float:
+        return self._began + self.in_step
 
     def _passed(self) -> float:
         return self._loop.time() - self._began
@@ -89,7 +105,11 @@ class Transport:
 
     def __init__(self, reader: Reader, follower: Follower) -> None:
         self._reader, self._follower = reader, follower
+        self.direct: Way | None = self._write_wire
         self._task: asyncio.Task[None] | None = None
+
+    def _write_wire(self, wire: bytes) -> None:
+        raise AssertionError(f"this is for whoever is in step: {wire!r}")
 
     def write(self, frame: Frame) -> None:
         if self._reader.wants.is_set():
@@ -125,6 +145,39 @@ def test_heartbeat_comes_after_25_seconds_without_a_frame(way: str) -> None:
         reader.outbox.close()
         assert reader.frames() == ["tally", "heartbeat", "heartbeat"]
         assert [at for at, _ in reader.took] == pytest.approx([10, 35, 60], abs=0.5)
+
+    run(work())
+
+
+@ways
+def test_frame_written_in_step_with_others_breaks_the_silence(way: str) -> None:
+    async def work() -> None:
+        reader = Reader(way)
+        await asyncio.sleep(20)
+        reader.in_step = 20
+        await asyncio.sleep(24)
+        assert reader.frames() == []
+        await asyncio.sleep(10)
+        assert [at for at, _ in reader.took] == pytest.approx([45], abs=0.5)
+        reader.outbox.close()
+
+    run(work())
+
+
+def test_way_is_open_while_nothing_waits() -> None:
+    async def work() -> None:
+        reader = Reader("frames")
+        assert reader.outbox.way is not None
+        reader.wants.clear()
+        reader.post("in flight")
+        assert reader.outbox.way is None
+        assert not reader.flows
+        reader.wants.set()
+        await asyncio.sleep(0.1)
+        assert reader.outbox.way is not None
+        assert reader.flows
+        reader.outbox.close()
+        assert reader.outbox.way is None
 
     run(work())
 
@@ -195,7 +248,7 @@ def test_reader_that_takes_nothing_for_30_seconds_is_given_up(way: str) -> None:
         reader.wants.clear()
         reader.post("tally")
         await asyncio.sleep(100)
-        assert reader.stuck == [pytest.approx(37, abs=0.5)]
+        assert reader.given_up == [pytest.approx(37, abs=0.5)]
         reader.outbox.close()
 
     run(work())
@@ -227,7 +280,7 @@ def test_slow_reader_that_takes_a_frame_now_and_then_is_kept(way: str) -> None:
             await asyncio.sleep(0.1)
         reader.outbox.close()
         assert reader.frames() == [f"{seq}" for seq in range(10)]
-        assert reader.stuck == []
+        assert reader.given_up == []
 
     run(work())
 

@@ -181,12 +181,14 @@ _METHOD = """\
 The server under test has one core, the receivers and the load generator another; PostgreSQL,
 Redis, and the four and two processes where there are so many, are left to the scheduler. A frame's
 cost is the CPU of the server's process alone, user and system by /proc/<pid>/stat, from when
-counts begin until the last has arrived, over all frames that did: the kernel's work in sending
-over the loopback is in it, PostgreSQL and Redis are not. This service's includes the 15 votes a
-second that make its counts, reading them and telling Redis; stock Channels' the way through Redis
-and back; nats-server's the taking of what a program outside publishes. The other peers have a
-timer of their own and no store, and all of them send a text as long as the service's, ten times a
-second, to 2,000 sockets. A contender that cannot keep up sends late, and is still charged for what
+counts begin until the last has arrived, over all frames that did, less what it used in a window as
+long before it, with the same sockets and no counts: for this service one with as many votes (12 a
+second) in a poll that nobody watches. "All it used" is the same with nothing taken off. The
+kernel's work in sending over the loopback is in it, PostgreSQL and Redis are not. This service's
+includes making each count and telling Redis; stock Channels' the way through Redis and back;
+nats-server's the taking of what a program outside publishes. The other peers have a timer of their
+own and no store, and all of them send a text as long as the service's, ten times a second, to 2,000
+sockets. A contender that cannot keep up sends late, and is still charged for what
 arrived. Nobody compresses.
 
 Latency runs from the answer of a vote to the first count that holds it, on every one of 1,000

@@ -1,11 +1,19 @@
-"""What one frame costs a server: its CPU while so many sockets get ten counts a second."""
+"""What one frame costs a server: its CPU while so many sockets get ten counts a second.
+
+What it uses for anything else is taken off: votes, pings, and what it does in the background.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 from benchmarks.contenders import wait_until_idle
 from benchmarks.ground import RunFailedError
 from benchmarks.live.book import Book
 from benchmarks.live.receivers import Heard, Receivers, check_lasts
-from benchmarks.live.site import Place, cpu_of
-from benchmarks.live.ways import INTERVAL, WAYS, Server, Way
+from benchmarks.live.site import Place, cpu_of, make_poll
+from benchmarks.live.ways import INTERVAL, VOTES_A_SECOND, WAYS, Server, Way
 
 WITHIN = 300.0  # seconds for all frames to arrive: stock Channels falls behind
 _WARM_SECONDS = 0.5
@@ -29,11 +37,33 @@ def run(way: Way, place: Place, sockets: int, seconds: float, book: Book) -> Non
         )
         wait_until_idle()
         _send(way, server, receivers, _WARM_SECONDS)
-        before = cpu_of(server.pid)
-        _send(way, server, receivers, seconds)
-        used = cpu_of(server.pid) - before
+        quiet = _Used.by(server, _silence(server, seconds))
+        used = _Used.by(server, lambda: _send(way, server, receivers, seconds))
         heard = receivers.report("all")
-    _note(way, heard, used, sockets, book)
+    _note(way, heard, (used, quiet), sockets, book)
+
+
+@dataclass(frozen=True)
+class _Used:
+    """What a server used while something was done, in seconds."""
+
+    cpu: float
+    time: float
+
+    @classmethod
+    def by(cls, server: Server, work: Callable[[], object]) -> "_Used":
+        began, before = time.monotonic(), cpu_of(server.pid)
+        work()
+        return cls(cpu_of(server.pid) - before, time.monotonic() - began)
+
+
+def _silence(server: Server, seconds: float) -> Callable[[], object]:
+    """Return how to let the sockets be: votes go on coming, to a poll that nobody watches."""
+    if server.site is None:
+        return partial(time.sleep, seconds)
+    aside = replace(server.site, poll=make_poll(server.port))
+    aside.vote(_WARM_SECONDS, VOTES_A_SECOND)
+    return partial(aside.vote, seconds, VOTES_A_SECOND)
 
 
 def _send(way: Way, server: Server, receivers: Receivers, seconds: float) -> None:
@@ -51,13 +81,17 @@ def _send(way: Way, server: Server, receivers: Receivers, seconds: float) -> Non
         check_lasts(receivers.report("all"), results)
 
 
-def _note(way: Way, heard: Heard, used: float, sockets: int, book: Book) -> None:
+def _note(way: Way, heard: Heard, cpu: tuple[_Used, _Used], sockets: int, book: Book) -> None:
+    """Note a run by what it used with counts and without."""
     if not heard.frames:
         raise RunFailedError("No frame came.")
     key, seconds = f"fanout.{way.key}", heard.seconds + INTERVAL
-    book.note(key, used / heard.frames * 1e6)
+    used, quiet = cpu
+    aside = quiet.cpu / quiet.time * used.time
+    book.note(key, (used.cpu - aside) / heard.frames * 1e6)
+    book.note(f"{key}.gross", used.cpu / heard.frames * 1e6)
     book.note(f"{key}.rate", heard.frames / sockets / seconds)
-    book.note(f"{key}.core", used / seconds)
+    book.note(f"{key}.core", used.cpu / seconds)
     book.note(f"{key}.bytes", heard.bytes / heard.frames)
     book.note(f"{key}.receivers", heard.cpu / seconds)
 

@@ -112,12 +112,12 @@ FIGURES = [
 
 def _costs(book: Book) -> list[str]:
     lines = ["| one count to every socket | CPU a frame, median | lowest, highest | a second |"]
-    lines[0] += " of its core | bytes | receivers |"
-    lines.append("|---|---:|---:|---:|---:|---:|---:|")
+    lines[0] += " all it used | of its core | bytes | receivers |"
+    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|")
     for way in WAYS:
         key = f"fanout.{way.key}"
         if key in book.skipped:
-            lines.append(f"| {way.title} | {book.skipped[key]} | | | | | |")
+            lines.append(f"| {way.title} | {book.skipped[key]} | | | | | | |")
         if (cost := book.median(key)) is None:
             continue
         found = book.found[key]
@@ -125,7 +125,14 @@ def _costs(book: Book) -> list[str]:
             book.median(f"{key}.{name}") or 0.0 for name in ("rate", "core", "bytes", "receivers")
         )
         cells = [way.title, f"{cost:.1f} µs", f"{min(found):.1f}, {max(found):.1f}"]
-        cells += [f"{rate:.1f}", f"{core:.0%}", f"{size:.0f}", f"{receivers:.0%} of a core"]
+        gross = book.median(f"{key}.gross") or 0.0
+        cells += [
+            f"{rate:.1f}",
+            f"{gross:.1f} µs",
+            f"{core:.0%}",
+            f"{size:.0f}",
+            f"{receivers:.0%} of a core",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""] if len(lines) > 2 else []  # noqa: PLR2004 - more than its head
 

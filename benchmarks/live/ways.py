@@ -23,7 +23,7 @@ from devtools import servers
 from devtools.node import node
 
 INTERVAL = 0.1  # seconds between two counts, the tick of the service
-VOTES_A_SECOND = 15.0  # so that each tick has its count
+VOTES_A_SECOND = 12.0  # so that each tick has its count
 
 
 def _frame() -> str:

@@ -325,7 +325,7 @@ def test_nothing_is_watched_for_a_socket_that_has_left_its_polls(
     inside.offers_frames = offers_frames
     tasks = inside.tasks()
     polls = [alice.make_poll() for _ in range(20)]
-    sockets = [InnerSocket(inside, PATH) for _ in range(20)]
+    sockets = [InnerSocket(inside, PATH) for _ in range(6)]
     for socket in sockets:
         socket.say(subscribe(*polls, {"id": str(uuid.uuid4())}))
         socket.until(21)

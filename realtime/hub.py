@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
+from polls.domain.ballot_paper import last_count
 from polls.domain.results import read_counts, read_versions
 from realtime.admission import who_may_see_now
 from realtime.frames import Update
@@ -101,6 +102,10 @@ class Hub:
             return  # it is sent once the answer is there
         update, watched.waiting = watched.waiting, None
         if update is not None:
+            # It has waited for up to a tick; what votes have come meanwhile need not.
+            count = last_count(watched.poll_id)
+            if count is not None and count.seq > update.seq:
+                update = Update.of(count)
             self._send(watched, update)
 
     def _send(self, watched: Watched, update: Update) -> None:

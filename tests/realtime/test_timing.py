@@ -8,7 +8,7 @@ from django.db import transaction
 
 from polls.models import LiveTicket
 from realtime import outbox, subscription
-from realtime.runtime import runtime
+from realtime.runtime import Runtime, runtime
 from tests.cast import Person, voter
 from tests.realtime.inside import TICK, InnerSocket, Inside, live_path, update_of
 
@@ -97,3 +97,18 @@ def test_reader_that_is_behind_is_told_the_newest_alone(inside: Inside, alice: P
         time.sleep(TICK * 1.2)
     socket.read_on()
     assert [frame["seq"] for frame in socket.until(3)] == [1, 2, 4]
+
+
+def test_count_that_waited_for_its_tick_is_the_newest_by_then(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Runtime, "hear", lambda *_: None)
+    monkeypatch.setattr("polls.events._sinks", [])
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    for _ in range(2):
+        voter().vote(poll, 0)
+        inside.do(runtime.hub.deliver, update_of(poll))
+    voter().vote(poll, 0)  # of which nobody tells before the tick is over
+    assert [frame["ballots"] for frame in socket.until(3)] == [0, 1, 3]

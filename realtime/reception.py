@@ -7,8 +7,8 @@ from realtime.admission import Admission, Answer, Asker, admit
 from realtime.threads import in_thread
 
 # A hall of dashboards that comes back after a cut costs one poll no more than this.
-READING_SECONDS = 0.6  # between two readings of one poll, in the long run
-READINGS_AT_ONCE = 4  # that those who come now and then need not wait for
+READING_SECONDS = 0.8  # between two readings of one poll, in the long run
+READINGS_AT_ONCE = 3  # that those who come now and then need not wait for
 _REMEMBERED = 1024  # polls, before those that were read long ago are forgotten
 
 _Asked = tuple[Asker, asyncio.Future[Answer]]

@@ -5,15 +5,16 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
-from benchmarks.ground import RunFailedError
+from benchmarks.ground import Poll, RunFailedError
 from benchmarks.live import wire
 from benchmarks.live.latency import delays, frames_a_second
 from benchmarks.live.receivers import Heard, Receivers, check_lasts
-from benchmarks.live.storm import about_polls, statements_of
+from benchmarks.live.storm import about, statements_of
 from benchmarks.live.ways import WAYS
 from devtools import servers
 from tests.live import ROOT, Server
@@ -174,4 +175,6 @@ def test_statements_are_read_from_postgresql_s_log(tmp_path: Path) -> None:
         "PREPARE read AS SELECT polls_tally",
         "SELECT 1",
     ]
-    assert about_polls(statements) == statements[:2]
+    one, other = uuid.uuid4(), uuid.uuid4()
+    named = [f"SELECT 1 WHERE id = '{one}'::uuid", f"SELECT 2 WHERE id = '{one.hex}'"]
+    assert about(Poll(str(one), ()), [*statements, *named, f"SELECT '{other}'"]) == named

@@ -2,18 +2,16 @@
 
 import contextlib
 import random
-import signal
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-
-import redis
 
 from benchmarks.contenders import SECRET_KEY
 from benchmarks.ground import Ground
 from benchmarks.live.book import Book
+from benchmarks.live.faults import Fault, Link, at_least, flushed, frozen, killed, proxied
 from benchmarks.live.receivers import Receivers, check_lasts
 from benchmarks.live.site import Site, make_poll
 from devtools.servers import RedisServer
@@ -31,58 +29,20 @@ _random = random.Random()  # noqa: S311 - no secret
 
 @dataclass
 class Scene:
-    """Two processes, the Redis between them, and the proxy in front of it."""
+    """Two processes, and the Redis between them."""
 
     sites: list[Site]
-    server: RedisServer
-    proxy: TcpProxy
+    link: Link
 
 
-@contextlib.contextmanager
-def _killed(scene: Scene) -> Iterator[None]:
-    scene.server.kill()
-    yield
-    scene.server.start()
-
-
-@contextlib.contextmanager
-def _flushed(scene: Scene) -> Iterator[None]:
-    """Forget everything, subscribers included."""
-    with redis.Redis.from_url(scene.server.url) as client:
-        client.flushall()
-        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-    yield
-
-
-@contextlib.contextmanager
-def _frozen(scene: Scene) -> Iterator[None]:
-    began = time.monotonic()
-    scene.server.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-        time.sleep(max(0.0, began + FROZEN_SECONDS - time.monotonic()))
-    finally:
-        scene.server.process.send_signal(signal.SIGCONT)
-
-
-def _proxied(mode: Mode) -> Callable[[Scene], AbstractContextManager[None]]:
-    @contextlib.contextmanager
-    def disturb(scene: Scene) -> Iterator[None]:
-        scene.proxy.mode = mode
-        yield
-        scene.proxy.mode = Mode.FORWARD
-
-    return disturb
-
-
-DISTURBANCES: dict[str, tuple[str, Callable[[Scene], AbstractContextManager[None]]]] = {
+DISTURBANCES: dict[str, tuple[str, Fault]] = {
     "none": ("undisturbed", lambda _: contextlib.nullcontext()),
-    "killed": ("Redis is killed", _killed),
-    "flushed": ("Redis is flushed, and its subscribers dropped", _flushed),
-    "frozen": (f"Redis is frozen for {FROZEN_SECONDS:g} s", _frozen),
-    "partition": ("nothing passes between the processes and Redis", _proxied(Mode.FREEZE)),
-    "cut": ("every connection to Redis is reset", _proxied(Mode.CUT)),
-    "half_open": ("connections to Redis stand, its end is gone", _proxied(Mode.HALF_OPEN)),
+    "killed": ("Redis is killed", killed),
+    "flushed": ("Redis is flushed, and its subscribers dropped", flushed),
+    "frozen": (f"Redis is frozen for {FROZEN_SECONDS:g} s", at_least(FROZEN_SECONDS, frozen)),
+    "partition": ("nothing passes between the processes and Redis", proxied(Mode.FREEZE)),
+    "cut": ("every connection to Redis is reset", proxied(Mode.CUT)),
+    "half_open": ("connections to Redis stand, its end is gone", proxied(Mode.HALF_OPEN)),
 }
 
 
@@ -98,7 +58,7 @@ def _scene(ground: Ground) -> Iterator[Scene]:
             environment = {"DATABASE_URL": database, "REDIS_URL": url, "SECRET_KEY": SECRET_KEY}
             services = [stack.enter_context(Service(**environment)) for _ in range(2)]
             poll = make_poll(services[0].port)
-            yield Scene([Site(one.port, one.pid, poll) for one in services], server, proxy)
+            yield Scene([Site(one.port, one.pid, poll) for one in services], Link(server, proxy))
     finally:
         server.kill()
 
@@ -138,7 +98,7 @@ def run(ground: Ground, dashboards: int, seconds: float, chosen: list[str], book
                 continue
             if key == "killed":
                 book.note("heal.join", _join_ms(scene, receivers, joins))
-            with disturb(scene):
+            with disturb(scene.link):
                 time.sleep(_random.uniform(0, seconds * _PAUSE))
                 book.note(f"heal.{key}", _heal(scene, receivers, seconds))
                 if key == "killed":

@@ -66,7 +66,7 @@ flame: $(VENV)/bench.stamp ## a flame graph of the loaded server, benchmarks/exp
 	@exec $(BIN)/python -m benchmarks.flame
 
 .PHONY: soak
-soak: $(VENV)/dev.stamp ## a million votes, kills, a hung database, races (ARGS="--only kill")
+soak: $(VENV)/dev.stamp ## a million votes, kills, a hung database, races, leaks (ARGS="--only live")
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 # -- check ------------------------------------------------------------------------------------

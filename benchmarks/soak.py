@@ -1,4 +1,4 @@
-"""`make soak`: long runs that try to lose a vote, double one, or move a count.
+"""`make soak`: long runs that try to lose a vote, double one, move a count, or leak.
 
 Each part votes over real HTTP, logs every answer, and has the audit set that log beside the
 database. The exit status is 1 where anything does not hold, and each finding is named.
@@ -16,6 +16,7 @@ from benchmarks.audit_control import self_test
 from benchmarks.soak_client import SoakError
 from benchmarks.soak_closes import closes
 from benchmarks.soak_freeze import freeze
+from benchmarks.soak_live import live
 from benchmarks.soak_parts import Result, kill, kill_embedded, postgres, run
 from devtools.errors import ServerMissingError
 from devtools.service import ServiceFailedError
@@ -25,7 +26,8 @@ DISTURBED_VOTES = 200_000  # enough for each kill to meet full traffic
 KILLS = 10
 FREEZE_SECONDS = 30
 ROUNDS = 100
-PARTS = ("run", "kill", "postgres", "freeze", "closes")
+LIVE_MINUTES = 30
+PARTS = ("run", "kill", "postgres", "freeze", "closes", "live")
 
 
 def say(line: str) -> None:
@@ -41,6 +43,8 @@ def _chosen(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--freeze", type=float, default=FREEZE_SECONDS, help="seconds")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the part closes")
+    parser.add_argument("--live-minutes", type=float, default=LIVE_MINUTES, help="of the part live")
+    parser.add_argument("--no-write", action="store_true", help="leave RESULTS.md as it is")
     parser.add_argument("--self-test", action="store_true", help="try the audit alone")
     return parser.parse_args(arguments)
 
@@ -64,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "postgres": [lambda: postgres(votes, chosen.kills)],
         "freeze": [lambda: freeze(votes, chosen.freeze)],
         "closes": [lambda: closes(chosen.rounds)],
+        "live": [lambda: live(chosen.live_minutes, say, write=not chosen.no_write)],
     }
     try:
         return _hold(chosen.only or PARTS, parts)
@@ -78,7 +83,7 @@ def _hold(names: Sequence[str], parts: Mapping[str, list[Callable[[], Result]]])
     if failed:
         say(f"FAILED: {', '.join(dict.fromkeys(failed))}")
         return 1
-    say("Nothing was lost, nothing doubled, no count moved.")
+    say("Nothing was lost, nothing doubled, no count moved, nothing leaked.")
     return 0
 
 

@@ -60,14 +60,16 @@ def _redis() -> str:
 class SoakService(Service):
     """A service that may be killed, on the same port again each time.
 
-    With a database two processes, and Redis between them; without one the embedded default.
+    With a database two processes, and Redis between them, a given one or any; without one the
+    embedded default.
     """
 
-    def __init__(self, database: str = "") -> None:
+    def __init__(self, database: str = "", redis: str = "") -> None:
         self.secret = secrets.token_urlsafe(32)
+        self.database = database
         port = _quiet_port()
         stack = (
-            {"DATABASE_URL": database, "REDIS_URL": _redis(), "WEB_WORKERS": "2"}
+            {"DATABASE_URL": database, "REDIS_URL": redis or _redis(), "WEB_WORKERS": "2"}
             if database
             else {}
         )
@@ -102,7 +104,7 @@ class SoakService(Service):
         )
         if not answer.ok:
             raise SoakError(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = answer.json() if answer.content else {}
         return found
 
     def organiser(self) -> dict[str, str]:
@@ -120,12 +122,12 @@ class SoakService(Service):
 
 
 @contextlib.contextmanager
-def on_postgres() -> Iterator[SoakService]:
+def on_postgres(redis: str = "") -> Iterator[SoakService]:
     """Give a service with two processes on a database that is dropped after it."""
     server = _server()
     database = servers.create_database(server, "polls_soak")
     try:
-        with SoakService(database) as service:
+        with SoakService(database, redis) as service:
             yield service
     finally:
         name = database.rpartition("/")[2].partition("?")[0]

@@ -13,7 +13,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A  # with the bit o
 _SEQ = re.compile(rb'"seq":(\d+)')
 _KEY = base64.b64encode(bytes(16))
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_ACCEPT = base64.b64encode(hashlib.sha1(_KEY + _MAGIC, usedforsecurity=False).digest())
+ACCEPT = base64.b64encode(hashlib.sha1(_KEY + _MAGIC, usedforsecurity=False).digest())
 _SHORT, _LONG = 126, 127  # values of the length's byte after which a longer one follows
 _HEARTBEAT = b'{"type":"heartbeat"'
 _ERROR = b'{"type":"error"'
@@ -49,7 +49,7 @@ def request(path: str, port: int) -> bytes:
 
 def is_accepted(head: bytes) -> bool:
     """Whether the answer's head takes the handshake."""
-    return head.startswith(b"HTTP/1.1 101 ") and _ACCEPT in head
+    return head.startswith(b"HTTP/1.1 101 ") and ACCEPT in head
 
 
 def masked(first: int, payload: bytes) -> bytes:

@@ -6,20 +6,28 @@ closing one waits until what was written has been read, so that a client that ne
 its socket and its memory for as long as it likes.
 """
 
+import asyncio
 import socket
 import struct
 from collections.abc import Callable
 from typing import Any, Protocol, TypedDict
 
+from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import OPEN
+from websockets.frames import Frame
+from websockets.protocol import CLOSED, CLOSING, OPEN
 
 FRAMES = "polls.frames"  # the extension of the scope
-CLOSE_SECONDS = 10.0  # for a client to answer a close frame
+CLOSE_SECONDS = 10.0  # for a client to answer a close frame, and to take what was sent before it
+_STOP_SECONDS = 1.0  # the latter, when the server ends
+# Pings, pongs and parts of messages, which no message limit counts: ten times what messages may be.
+_MAX_CONTROL = 10 * settings.MAX_SOCKET_MESSAGES
+_CONTROL_SECONDS = 10.0
 # What the system may hold for one client, doubled by Linux: some frames of the largest poll. With
 # less, a reader that takes nothing is soon known, and what a slow one gets is not minutes old.
 SEND_BUFFER_BYTES = 32 * 1024
-_NOT_UTF8 = 1007  # RFC 6455
+_NOT_UTF8, _POLICY = 1007, 1008  # RFC 6455
+_ENDED = {CLOSING, CLOSED}
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
@@ -42,9 +50,53 @@ class FramesExtension(TypedDict):
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Hands out the transport, and aborts where a close is not answered in time."""
+    """Hands out the transport, and lets no client keep a connection or memory that it is not owed.
+
+    Uvicorn leaves a connection to itself once it has closed it, though a client that never reads
+    keeps it for ever; it answers pings while nothing is read, and keeps parts of messages without
+    end.
+    """
 
     _follower: Follower | None = None
+    _last_moment: asyncio.TimerHandle | None = None  # after a close
+    _control = 0  # frames within the window that began then
+    _control_since = 0.0
+
+    # -- what clients send -------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends: it may be a close, or be answered by one."""
+        super().data_received(data)
+        self._look()
+
+    def handle_ping(self) -> None:
+        """Answer a ping, of which there may be so many."""
+        if not self._is_flood():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take a pong; there may be as many."""
+        if not self._is_flood():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message, which may have nothing in it."""
+        if not self._is_flood():
+            super().handle_cont(event)
+
+    def _is_flood(self) -> bool:
+        """Count a frame that is no message; too many end the connection."""
+        if self.conn.state in _ENDED:
+            return True
+        now = self.loop.time()
+        if now - self._control_since > _CONTROL_SECONDS:
+            self._control, self._control_since = 0, now
+        self._control += 1
+        if self._control <= _MAX_CONTROL:
+            return False
+        self.conn.fail(_POLICY, "too many frames")
+        self.handle_parser_exception()
+        return True
 
     def send_receive_event_to_app(self) -> None:
         """Refuse a text that is not UTF-8, which Uvicorn does with a traceback in the log."""
@@ -57,6 +109,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
+
+    async def receive(self) -> Any:  # noqa: ANN401 - an ASGI message
+        """Return the next message; while the client reads nothing, nothing of it is read."""
+        message = await super().receive()
+        if not self.writable.is_set():
+            self.transport.pause_reading()
+        return message
+
+    # -- what is sent ------------------------------------------------------------------------
 
     async def run_asgi(self) -> None:
         """Serve one socket."""
@@ -80,28 +141,38 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._look()
 
     def _look(self) -> None:
-        """Tell whoever writes frames to stop, once a close has been sent or received."""
-        if self._follower is not None and (self.disconnected or self.conn.state is not OPEN):
+        """See to the end, once a close has been sent or received."""
+        if not self.disconnected and self.conn.state not in _ENDED:
+            return
+        if self._follower is not None:
             self._follower.ended()
             self._follower = None
-
-    def data_received(self, data: bytes) -> None:
-        """Take what the client sends: it may be a close, or be answered by one."""
-        super().data_received(data)
-        self._look()
+        if not self.disconnected and self._last_moment is None:
+            self._last_moment = self.loop.call_later(CLOSE_SECONDS, self._abort)
 
     def keepalive_timeout(self) -> None:
-        """Close where the client answers no ping."""
+        """Close where the client answers no ping, though it takes what it is sent."""
+        if not self.writable.is_set():
+            # Its pong would not be read, and whether it takes anything is the outbox's to say.
+            self.pong_timer = self.loop.call_later(CLOSE_SECONDS, self.keepalive_timeout)
+            return
         super().keepalive_timeout()
         self._look()
 
     def shutdown(self) -> None:
-        """Close because the server ends."""
-        super().shutdown()
+        """Close because the server ends; whoever does not take that is not waited for."""
+        if self.handshake_complete and self.conn.state is not OPEN:
+            self.stop_keepalive()
+            self.transport.close()
+        else:
+            super().shutdown()
         self._look()
+        self.loop.call_later(_STOP_SECONDS, self._abort)
 
     def _abort(self) -> None:
         # By a reset: else the system keeps what the client does not take, as long as it answers.
+        if self.disconnected:
+            return
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
@@ -109,24 +180,26 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Take it from the transport that the client's side is full."""
         super().pause_writing()
+        self.transport.pause_reading()
         if self._follower is not None:
             self._follower.paced(full=True)
 
     def resume_writing(self) -> None:
         """Take it from the transport that all has been taken."""
         super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
         if self._follower is not None:
             self._follower.paced(full=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Keep nobody waiting."""
         super().connection_lost(exc)
+        if self._last_moment is not None:
+            self._last_moment.cancel()
         self._look()
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
         """Send one message; the connection does not outlive an unanswered close."""
         await super().send(message)
         self._look()
-        if self.close_timer is not None and message["type"] == "websocket.close":
-            self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self._abort)

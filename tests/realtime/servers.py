@@ -1,6 +1,7 @@
 """Servers of a test's own: started in other ways, watched from outside, never quietly broken."""
 
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -168,3 +169,22 @@ def count_rows(server: Server) -> dict[str, int]:
         model.__name__: int(ask(server, f"SELECT COUNT(*) FROM {standing_rows(model)}")[0][0])
         for model in (Poll, Option, PollTally, Tally, Participation, Ballot)
     }
+
+
+def shake_hands(server: Server, path: str, *, room: int | None = None) -> socket.socket:
+    """Open a socket without a WebSocket client behind it, with room for so many bytes."""
+    client = socket.socket()
+    if room is not None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    client.settimeout(START_SECONDS)
+    client.connect(("127.0.0.1", server.port))
+    lines = (
+        f"GET {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{server.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
+    client.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return client

@@ -18,7 +18,13 @@ from tests.realtime.client import (
     tally_of,
     vote_for,
 )
-from tests.realtime.servers import HastyServer, connections, process_of, serving
+from tests.realtime.servers import (
+    HastyServer,
+    connections,
+    process_of,
+    serving,
+    shake_hands,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +40,7 @@ def owner(hasty: Server) -> Caller:
 
 
 def _shake_hands(server: Server, poll: dict[str, Any], *, room: int | None = None) -> socket.socket:
-    """Open a socket without a WebSocket client behind it, with room for so many bytes."""
-    client = socket.socket()
-    if room is not None:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-    client.settimeout(PATIENCE)
-    client.connect(("127.0.0.1", server.port))
-    lines = (
-        f"GET {poll['links']['live']} HTTP/1.1",
-        f"Host: 127.0.0.1:{server.port}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-    )
-    client.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-    return client
+    return shake_hands(server, poll["links"]["live"], room=room)
 
 
 def _read_to_the_end(client: socket.socket) -> None:

@@ -107,6 +107,7 @@ def test_count_that_waited_for_its_tick_is_the_newest_by_then(
     poll = alice.make_poll()
     socket = InnerSocket(inside, live_path(poll))
     socket.until(1)
+    time.sleep(TICK)  # joining has told of it, too
     for _ in range(2):
         voter().vote(poll, 0)
         inside.do(runtime.hub.deliver, update_of(poll))

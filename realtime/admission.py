@@ -26,6 +26,11 @@ class Asker:
     token_id: uuid.UUID | None = None
     session_key: str | None = None
 
+    @property
+    def may_end(self) -> bool:
+        """Whether a sign-out or a revocation can change who this is."""
+        return self.token_id is not None or self.session_key is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -38,14 +43,24 @@ class Admission:
 Answer = Admission | Refusal  # not_found
 
 
-def admit(asked: Mapping[uuid.UUID, Sequence[Asker]]) -> dict[uuid.UUID, list[Answer]]:
-    """Return what each asker may see of each poll, by one reading for all of them."""
+def admit_to(poll_id: uuid.UUID, askers: Sequence[Asker]) -> list[Answer]:
+    """Return what each asker may see of a poll whose time to open or close has come."""
+    lifecycle.settle_poll(poll_id)
+    return admit({poll_id: askers}, settled=True)[poll_id]
+
+
+def admit(
+    asked: Mapping[uuid.UUID, Sequence[Asker]], *, settled: bool = False
+) -> dict[uuid.UUID, list[Answer]]:
+    """Return what each asker may see of each poll, by one reading for all of them.
+
+    Left out are polls that must be settled first: whoever holds such a poll's lock must hold up
+    nobody who asks for another.
+    """
     current = read_current(asked.keys())
-    due = [poll_id for poll_id, found in current.items() if found.due]
-    for poll_id in due:
-        lifecycle.settle_poll(poll_id)
-    if due:
-        current |= read_current(due)
+    if not settled:
+        due = {poll_id for poll_id, found in current.items() if found.due}
+        asked = {poll_id: askers for poll_id, askers in asked.items() if poll_id not in due}
     viewers = _viewers({asker for askers in asked.values() for asker in askers})
     return {
         poll_id: _answers(current.get(poll_id), [viewers[asker] for asker in askers])

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 
-from realtime.admission import Admission, Answer, Asker, admit
+from realtime.admission import Admission, Answer, Asker, admit, admit_to
 from realtime.threads import in_thread
 
 # A hall of dashboards that comes back after a cut costs one poll no more than this.
@@ -22,6 +22,7 @@ class Reception:
         self._somebody = asyncio.Event()
         # When each poll would be read next if it were read as often as it may be.
         self._next: dict[uuid.UUID, float] = {}
+        self._settling: set[asyncio.Task[None]] = set()
 
     async def admit(self, poll_id: uuid.UUID, asker: Asker) -> Admission:
         """Return where a poll stands and whether this asker may see it; raises `not_found`."""
@@ -41,7 +42,7 @@ class Reception:
             self._somebody.clear()
             taken, wait = self._take_turns(loop.time())
             if taken:
-                await _answer(taken)
+                await self._answer(taken)
             if self._waiting:
                 # Too early for these. Whoever asks meanwhile only makes it look once more.
                 loop.call_later(wait, self._somebody.set)
@@ -57,17 +58,39 @@ class Reception:
             self._next = {id_: at for id_, at in self._next.items() if at > now}
         return taken, min((wait for wait in turns.values() if wait > 0), default=0.0)
 
+    async def _answer(self, taken: dict[uuid.UUID, list[_Asked]]) -> None:
+        askers = {poll_id: [asker for asker, _ in asked] for poll_id, asked in taken.items()}
+        try:
+            answers = await in_thread(admit, askers)
+        except Exception as error:  # noqa: BLE001 - told to everybody who asked, whatever it is
+            for asked in taken.values():
+                _fail(asked, error)
+            return
+        for poll_id, asked in taken.items():
+            if poll_id in answers:
+                _tell(asked, answers[poll_id])
+            else:
+                task = asyncio.create_task(_settle(poll_id, asked))
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
 
-async def _answer(taken: dict[uuid.UUID, list[_Asked]]) -> None:
-    askers = {poll_id: [asker for asker, _ in asked] for poll_id, asked in taken.items()}
+
+async def _settle(poll_id: uuid.UUID, asked: list[_Asked]) -> None:
     try:
-        answers = await in_thread(admit, askers)
-    except Exception as error:  # noqa: BLE001 - told to everybody who asked, whatever it is
-        for _, asked in (one for all_ in taken.values() for one in all_):
-            if not asked.done():
-                asked.set_exception(error)
-        return
-    for poll_id, all_asked in taken.items():
-        for (_, asked), answer in zip(all_asked, answers[poll_id], strict=True):
-            if not asked.done():  # it left meanwhile
-                asked.set_result(answer)
+        answers = await in_thread(admit_to, poll_id, [asker for asker, _ in asked])
+    except Exception as error:  # noqa: BLE001 - the same
+        _fail(asked, error)
+    else:
+        _tell(asked, answers)
+
+
+def _tell(asked: list[_Asked], answers: list[Answer]) -> None:
+    for (_, waiting), answer in zip(asked, answers, strict=True):
+        if not waiting.done():  # it left meanwhile
+            waiting.set_result(answer)
+
+
+def _fail(asked: list[_Asked], error: Exception) -> None:
+    for _, waiting in asked:
+        if not waiting.done():
+            waiting.set_exception(error)

@@ -1,6 +1,7 @@
 """Joining: one reading for all who ask at once, begun after they asked, and not too often."""
 
 import asyncio
+import threading
 import time
 import uuid
 from datetime import timedelta
@@ -11,12 +12,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from polls.domain import lifecycle
 from polls.domain.access import ANYBODY, Viewer
 from polls.domain.results import read_counts
 from polls.errors import Code, Refusal
 from polls.models import Poll
 from realtime import reception
-from realtime.admission import Admission, Asker, admit
+from realtime.admission import Admission, Asker, admit, admit_to
 from realtime.runtime import runtime
 from tests.cast import Person, voter
 from tests.realtime.inside import Inside
@@ -150,6 +152,32 @@ def test_reading_that_fails_is_told_to_all_and_the_next_one_works(
     assert inside.call(_ask(poll))[0].hidden is None
 
 
+def test_poll_that_cannot_be_settled_is_the_trouble_of_those_who_ask_for_it(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = (timezone.now() + timedelta(seconds=0.2)).isoformat()
+    bad, good = alice.make_poll(closes_at=soon), alice.make_poll()
+    time.sleep(0.3)
+    locked = threading.Event()
+
+    def wait_for_a_lock(_: uuid.UUID) -> None:
+        locked.wait(5)
+        raise OSError("lock timeout")
+
+    monkeypatch.setattr(lifecycle, "settle_poll", wait_for_a_lock)
+
+    async def ask() -> tuple[list[Admission], BaseException | None]:
+        waiting = asyncio.create_task(_ask(bad))
+        seen = [(await _ask(good))[0] for _ in range(2)]
+        locked.set()
+        await asyncio.wait([waiting])
+        return seen, waiting.exception()
+
+    seen, trouble = inside.call(ask())
+    assert [one.hidden for one in seen] == [None, None]
+    assert isinstance(trouble, OSError)
+
+
 # -- who is let in ------------------------------------------------------------------------------
 
 
@@ -211,7 +239,8 @@ def test_poll_whose_time_has_come_is_settled_first(alice: Person, field: str) ->
     poll = alice.make_poll(**{field: soon.isoformat()})
     poll_id = uuid.UUID(poll["id"])
     time.sleep(0.6)
-    (found,) = admit({poll_id: [ASKER]})[poll_id]
+    assert admit({poll_id: [ASKER]}) == {}  # nobody else waits for its lock
+    (found,) = admit_to(poll_id, [ASKER])
     assert isinstance(found, Admission)
     assert found.update.status == ("open" if field == "opens_at" else "closed")
     assert found.update.seq == read_counts([poll_id])[poll_id].seq

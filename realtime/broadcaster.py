@@ -141,27 +141,34 @@ class Broadcaster:
                 changed, self._changed = self._changed, set()
             heard, self._heard = self._heard, set()
             started = self._loop.time()
-            watched = (dirty | heard) & self._hub.watched.keys()
-            counts = _counts_of_flushes(watched - changed - heard)
             try:
-                if unknown := watched - counts.keys():
-                    counts |= await in_thread(read_counts, unknown)
+                await self._tell(dirty, changed, heard)
             except Exception:
-                logger.exception("Counts could not be read; trying again.")
+                # Whatever it is, it must not be the end of all frames.
+                logger.exception("Counts could not be told of; trying again.")
                 for poll_id in dirty:
                     self.mark(poll_id)
                 self._heard |= heard
                 await asyncio.sleep(1)
                 continue
-            updates = [Update.of(count) for count in counts.values()]
-            for update in updates:
-                self._hub.hear(update)
-            if settings.REDIS_URLS and not self.is_alone:
-                own = [update for update in updates if update.poll_id in dirty]
-                self._unpublished |= {update.poll_id: update for update in own}
-                self._moved |= dirty - watched
-                self._publishable.set()
             await asyncio.sleep(max(0.0, started + self._tick - self._loop.time()))
+
+    async def _tell(
+        self, dirty: set[uuid.UUID], changed: set[uuid.UUID], heard: set[uuid.UUID]
+    ) -> None:
+        """Tell the hub of polls that have moved, and the other processes of those of our own."""
+        watched = (dirty | heard) & self._hub.watched.keys()
+        counts = _counts_of_flushes(watched - changed - heard)
+        if unknown := watched - counts.keys():
+            counts |= await in_thread(read_counts, unknown)
+        updates = [Update.of(count) for count in counts.values()]
+        for update in updates:
+            self._hub.hear(update)
+        if settings.REDIS_URLS and not self.is_alone:
+            own = [update for update in updates if update.poll_id in dirty]
+            self._unpublished |= {update.poll_id: update for update in own}
+            self._moved |= dirty - watched
+            self._publishable.set()
 
     async def publish(self) -> None:
         """Pass updates on to the other processes; what they miss, they find by comparing."""
@@ -251,12 +258,16 @@ class Membership:
         while True:
             try:
                 message = await self._layer.receive(self._channel)
-                self._take(message)
             except Exception as error:  # noqa: BLE001 - comparing goes on without it
                 health.failed(error)
                 await asyncio.sleep(1)
-            else:
-                health.worked()
+                continue
+            health.worked()
+            try:
+                self._take(message)
+            except Exception:
+                # Of another version of this service, say, while the old one is still there.
+                logger.exception("What another process said was not understood.")
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == _HERE:

@@ -174,6 +174,25 @@ class Hub:
         news: bool,
         replace: bool,
     ) -> None:
+        try:
+            await self._ask_until_known(watched, update, subscribers, news=news, replace=replace)
+        finally:
+            watched.asking = None
+        if news:
+            watched.sent_at = self._now()
+        waiting, watched.waiting = watched.waiting, None
+        if waiting is not None and waiting.seq != update.seq:
+            self.deliver(waiting, replace=True)
+
+    async def _ask_until_known(
+        self,
+        watched: Watched,
+        update: Update,
+        subscribers: list[Subscriber],
+        *,
+        news: bool,
+        replace: bool,
+    ) -> None:
         while subscribers:
             askers = [subscriber.asker for subscriber in subscribers]
             try:
@@ -196,12 +215,6 @@ class Hub:
             for subscriber, may, other in standing:
                 if not other:
                     _tell(subscriber, update, may=may, news=news, replace=replace)
-        watched.asking = None
-        if news:
-            watched.sent_at = self._now()
-        waiting, watched.waiting = watched.waiting, None
-        if waiting is not None and waiting.seq != update.seq:
-            self.deliver(waiting, replace=True)
 
     async def reconcile(self) -> None:
         """Compare every watched poll with the database, and tell those who are behind.
@@ -248,8 +261,10 @@ class Hub:
         for watched in list(self.watched.values()):
             if watched.asking is not None:  # by what stood in the database before
                 await asyncio.wait([watched.asking])
-            if watched.asking is None:
-                self._ask(watched, watched.subscribers)
+            # Whom no session and no token stands for has nothing that could end.
+            bound = [one for one in watched.subscribers if one.asker.may_end]
+            if bound and watched.asking is None:
+                self._ask(watched, bound)
 
     async def reauthorise_revoked(self) -> None:
         """Do so whenever somebody's token is revoked, once a second at most."""

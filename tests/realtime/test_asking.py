@@ -42,6 +42,15 @@ def test_token_that_is_revoked_ends_its_sockets_when_it_is_asked_for(
     assert [frame.get("code") for frame in socket.frames] == [None, "results_hidden"]
 
 
+def test_nobody_is_asked_for_whom_nothing_can_end(inside: Inside, alice: Person) -> None:
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    (watched,) = runtime.hub.watched.values()
+    inside.call(runtime.hub.reauthorise_all())
+    assert inside.do(lambda: watched.asking) is None
+
+
 def test_session_that_has_ended_ends_its_sockets_when_it_is_asked_for(inside: Inside) -> None:
     carol = signed_in("carol")
     session = carol.http.cookies["sessionid"].value
@@ -69,6 +78,10 @@ def test_nothing_is_told_while_it_is_asked_who_may_see(inside: Inside, alice: Pe
     poll = alice.make_poll()
     socket = InnerSocket(inside, live_path(poll))
     socket.until(1)
+    ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    socket.say({"type": "auth", "ticket": ticket})  # only what may end is asked for anew
+    (watched,) = runtime.hub.watched.values()
+    inside.wait_until(lambda: all(one.asker.may_end for one in watched.subscribers))
     first, second, third = (update_of(poll, seq=seq) for seq in (2, 3, 4))
     inside.do(runtime.hub.deliver, first)
     assert len(socket.until(2)) == 2
@@ -166,6 +179,7 @@ def test_ticket_that_comes_while_it_is_asked_counts(inside: Inside, alice: Perso
     poll_id = uuid.UUID(poll["id"])
     owner, stranger = Interest(), Interest()
     for interest in (owner, stranger):
+        interest.asker = Asker(token_id=uuid.uuid4())
         inside.do(runtime.hub.join, poll_id, interest)
     inside.do(runtime.hub.deliver, update_of(poll))
     with inside.busy_database():

@@ -28,7 +28,7 @@ from realtime.client_frames import (
 )
 from realtime.frames import Close, Frame
 from realtime.lines import Send, line_to
-from realtime.outbox import Outbox
+from realtime.outbox import STUCK_SECONDS, Outbox
 from realtime.runtime import runtime
 from realtime.subscription import Subscription
 from realtime.threads import in_thread
@@ -74,6 +74,8 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
             await self._open(origin)
             while (message := await receive())["type"] == "websocket.receive":
                 await self._receive(message)
+                # Whoever does not take answers is not listened to.
+                await self.outbox.drain()
         finally:
             runtime.sockets -= 1
             self._leave()
@@ -194,7 +196,8 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
             subscription.leave()
         try:
             if code != Close.TOO_SLOW:
-                await self.outbox.drain()
+                async with asyncio.timeout(STUCK_SECONDS):
+                    await self.outbox.drain()
             self.outbox.close()
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.base_send({"type": "websocket.close", "code": int(code)})
@@ -296,7 +299,7 @@ class ManyPollsSocket(Socket):
         self._drop(wanted.poll_id)
         if len(self._polls) >= settings.MAX_SOCKET_POLLS:
             detail = f"A socket has {settings.MAX_SOCKET_POLLS} polls at most."
-            self.outbox.reply(frames.error(Code.TOO_MANY, detail, wanted.poll_id))
+            self.outbox.post(wanted.poll_id, frames.error(Code.TOO_MANY, detail, wanted.poll_id))
             return None
         subscription = Subscription(
             self,
@@ -346,12 +349,15 @@ class ManyPollsSocket(Socket):
     async def refuse(self, subscription: Subscription, refusal: Refusal) -> None:
         """Say why and drop the one poll (the subscription's call)."""
         await self.finish(subscription)
-        self.outbox.reply(frames.error(refusal.code, refusal.detail, subscription.poll_id))
+        poll_id = subscription.poll_id
+        # In the place of the poll's last frame, and for another to take if it is wanted again.
+        self.outbox.post(poll_id, frames.error(refusal.code, refusal.detail, poll_id))
 
     async def finish(self, subscription: Subscription) -> None:
-        """Drop the one poll (the subscription's call)."""
+        """Drop the one poll, whose last frame may still wait (the subscription's call)."""
         if self._polls.get(subscription.poll_id) is subscription:
-            self._drop(subscription.poll_id)
+            del self._polls[subscription.poll_id]
+        subscription.leave()
 
 
 def _asker_of(ticket: tickets.Ticket) -> Asker:

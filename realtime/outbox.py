@@ -89,11 +89,11 @@ class Outbox:
         self._newest.pop(poll_id, None)
 
     async def drain(self) -> None:
-        """Wait until all is sent; raises TimeoutError where the reader does not take it."""
+        """Wait until all is sent, or never will be: a stuck reader is given up meanwhile."""
         if not self._all_sent():
-            self._empty = asyncio.Event()
-            async with asyncio.timeout(STUCK_SECONDS):
-                await self._empty.wait()
+            if self._empty is None:
+                self._empty = asyncio.Event()
+            await self._empty.wait()
 
     def close(self) -> None:
         """Send nothing more."""
@@ -129,8 +129,12 @@ class Outbox:
         self._newest.clear()
         self._replies = None
         self._owner.held_up()
-        if self._empty is not None:
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._empty is not None and self._all_sent():
             self._empty.set()
+            self._empty = None
 
     def _send_waiting(self) -> None:
         while not self._full:
@@ -142,8 +146,7 @@ class Outbox:
                 break
             self._spoke_at = self._loop.time()
             self._line.write(frame)
-        if self._empty is not None and self._all_sent():
-            self._empty.set()
+        self._wake()
 
     def _look(self) -> None:
         if self._ended:

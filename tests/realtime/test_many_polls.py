@@ -11,7 +11,7 @@ import pytest
 from polls.errors import CATALOGUE, Code
 from realtime import reception, subscription
 from realtime.runtime import runtime
-from tests.cast import Person
+from tests.cast import Person, voter
 from tests.live import Caller, Server
 from tests.realtime.client import (
     Dashboard,
@@ -25,7 +25,7 @@ from tests.realtime.client import (
     tally_of,
     ticket_for,
 )
-from tests.realtime.inside import InnerSocket, Inside
+from tests.realtime.inside import TICK, InnerSocket, Inside
 from tests.realtime.servers import DaphneServer, TalkativeServer, serving
 
 PATH = "/ws/"
@@ -342,3 +342,48 @@ def test_longest_subscription_fits_a_message() -> None:
     # A client with the most polls that it may have needs two messages at most to come back.
     half = [{"id": str(uuid.uuid4())} for _ in range(50)]
     assert len(json.dumps(subscribe(*half))) <= 4096
+
+
+@pytest.mark.parametrize("offers_frames", [True, False])
+def test_last_frame_of_a_poll_waits_for_a_slow_reader(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch, *, offers_frames: bool
+) -> None:
+    monkeypatch.setattr(subscription, "CLOSED_SECONDS", 0.3)
+    inside.offers_frames = offers_frames
+    closed, gone = alice.make_poll(), alice.make_poll()
+    socket = InnerSocket(inside, PATH)
+    socket.say(subscribe(closed, gone))
+    socket.until(2)
+    socket.stop_reading()
+    voter().vote(closed, 0)
+    time.sleep(TICK * 1.5)  # that is in flight
+    alice.post(f"{closed['links']['self']}close/")
+    alice.delete(gone["links"]["self"])
+    time.sleep(1)
+    socket.read_on()
+    told = [(frame["type"], frame["poll"]) for frame in socket.until(5)[2:]]
+    assert sorted(told) == sorted(
+        [("tally", closed["id"]), ("closed", closed["id"]), ("error", gone["id"])]
+    )
+
+
+def test_error_that_was_not_read_yet_does_not_follow_a_new_beginning(
+    inside: Inside, alice: Person
+) -> None:
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, PATH)
+    socket.say(subscribe(poll))
+    socket.until(1)
+    socket.stop_reading()
+    voter().vote(poll, 0)
+    time.sleep(TICK * 1.5)  # that is in flight
+    path = poll["links"]["self"]
+    alice.patch(path, {"results_visibility": "owner"})
+    time.sleep(TICK * 1.5)
+    alice.patch(path, {"results_visibility": "always"})
+    socket.say(subscribe(poll))
+    time.sleep(0.5)
+    socket.read_on()
+    frames = socket.until(3)
+    assert [frame["type"] for frame in frames] == ["snapshot", "tally", "snapshot"]
+    assert frames[-1]["seq"] == 4

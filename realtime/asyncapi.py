@@ -7,7 +7,7 @@ from django.conf import settings
 
 from polls.api import examples
 from polls.errors import CATALOGUE
-from realtime import outbox, subscription
+from realtime import outbox, subscription, uvicorn_protocol
 from realtime.frames import Close
 from realtime.schemas import REFUSALS, leaves, messages
 
@@ -107,6 +107,16 @@ def close_codes() -> list[dict[str, Any]]:
         Close.NORMAL: (
             f"The poll is closed, and `closed` was said {subscription.CLOSED_SECONDS:.0f} s ago."
         ),
+        Close.BAD_PROTOCOL: "The client's frames break the WebSocket protocol (RFC 6455).",
+        Close.NOT_UTF8: "A text of the client's is not UTF-8.",
+        Close.FLOOD: (
+            f"The client sent more than {uvicorn_protocol.MAX_CONTROL} pings, pongs and parts of "
+            "messages within ten seconds."
+        ),
+        Close.NO_PONG: (
+            "The client answered no ping of the WebSocket protocol for 20 s. Browsers and libraries "
+            "answer by themselves."
+        ),
         Close.TOO_BIG: (
             f"A frame of the client's had more than {settings.MAX_SOCKET_MESSAGE_BYTES} bytes."
         ),
@@ -124,7 +134,7 @@ def close_codes() -> list[dict[str, Any]]:
             "code": int(code),
             "error": None,
             "description": why,
-            "reconnect": code in {Close.RESTART, Close.TOO_SLOW},
+            "reconnect": code in {Close.NO_PONG, Close.RESTART, Close.TOO_SLOW},
         }
         for code, why in others.items()
     ]

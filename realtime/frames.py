@@ -16,8 +16,13 @@ class Close(IntEnum):
     """Why a socket was closed."""
 
     NORMAL = 1000
-    TOO_BIG = 1009  # said by the web server itself, without an error frame
-    RESTART = 1012  # the same
+    # Said by the web server itself, without an error frame.
+    BAD_PROTOCOL = 1002
+    NOT_UTF8 = 1007
+    FLOOD = 1008
+    TOO_BIG = 1009
+    NO_PONG = 1011
+    RESTART = 1012
     TOO_SLOW = 4408
 
     @staticmethod

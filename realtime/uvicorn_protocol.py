@@ -21,7 +21,7 @@ FRAMES = "polls.frames"  # the extension of the scope
 CLOSE_SECONDS = 10.0  # for a client to answer a close frame, and to take what was sent before it
 _STOP_SECONDS = 1.0  # the latter, when the server ends
 # Pings, pongs and parts of messages, which no message limit counts: ten times what messages may be.
-_MAX_CONTROL = 10 * settings.MAX_SOCKET_MESSAGES
+MAX_CONTROL = 10 * settings.MAX_SOCKET_MESSAGES
 _CONTROL_SECONDS = 10.0
 # What the system may hold for one client, doubled by Linux: some frames of the largest poll. With
 # less, a reader that takes nothing is soon known, and what a slow one gets is not minutes old.
@@ -92,7 +92,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if now - self._control_since > _CONTROL_SECONDS:
             self._control, self._control_since = 0, now
         self._control += 1
-        if self._control <= _MAX_CONTROL:
+        if self._control <= MAX_CONTROL:
             return False
         self.conn.fail(_POLICY, "too many frames")
         self.handle_parser_exception()

@@ -98,7 +98,11 @@ def test_close_codes_are_the_contracts() -> None:
     }
     assert codes == {
         1000: (None, False),
+        1002: (None, False),
+        1007: (None, False),
+        1008: (None, False),
         1009: (None, False),
+        1011: (None, True),
         1012: (None, True),
         4400: ("malformed", False),
         4401: ("authentication_required", False),

@@ -25,7 +25,7 @@ const BASE_MS = 500;
 const CAP_MS = 15_000;
 const SILENCE_MS = 35_000; // the server breaks a silence of 25 s by a heartbeat
 /** Close codes that coming back does not mend; after any other it may. */
-export const LASTING = [1000, 1009, 4400, 4401, 4403, 4404];
+export const LASTING = [1000, 1002, 1007, 1008, 1009, 4400, 4401, 4403, 4404];
 const PASSING = ["too_many", "unavailable"];
 
 /**

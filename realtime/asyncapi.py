@@ -114,8 +114,8 @@ def close_codes() -> list[dict[str, Any]]:
             "messages within ten seconds."
         ),
         Close.NO_PONG: (
-            "The client answered no ping of the WebSocket protocol for 20 s. Browsers and libraries "
-            "answer by themselves."
+            "The client answered no ping of the WebSocket protocol for 20 s. Browsers and "
+            "libraries answer by themselves."
         ),
         Close.TOO_BIG: (
             f"A frame of the client's had more than {settings.MAX_SOCKET_MESSAGE_BYTES} bytes."

@@ -7,11 +7,9 @@ acknowledged; otherwise, and for any answer but the one that must come, the exit
 """
 
 import argparse
-import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from types import FrameType
 
 from benchmarks import figures
 from benchmarks.contenders import CONTENDERS, CORES, LOAD_CORE, SERVER_CORE, peer, pgbench
@@ -19,6 +17,7 @@ from benchmarks.ground import Ground, RunFailedError
 from benchmarks.load import Job, Report
 from benchmarks.reads import LARGE_READINGS, READINGS, Reads
 from benchmarks.votes import PGBENCH_CLIENTS, run_load, run_pgbench, run_votes
+from devtools.children import exit_on_sigterm
 from devtools.errors import ServerMissingError
 from devtools.service import ServiceFailedError
 
@@ -157,14 +156,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(1)  # by way of every `finally`: servers end, databases are dropped
-
-
 def main() -> int:
     """Run, print, write, and return the exit status."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _stop)
+    exit_on_sigterm(1)
     if len(CORES) == 1:
         say("There is one core, so the load generator shares it with what it measures.")
     try:

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
 import statistics
 import sys
 import time
@@ -23,6 +22,7 @@ import aiohttp
 from benchmarks.election import DemoFailedError, Election, say
 from benchmarks.outcome import Outcome, delays, differences
 from devtools import servers
+from devtools.children import exit_on_sigterm
 from devtools.errors import ServerMissingError
 from devtools.service import Service, ServiceFailedError
 
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--voters", type=int, default=sum(PUBLISHED.values()) + SPOILT)
     parser.add_argument("--dashboards", type=int, default=DASHBOARDS)
     chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    exit_on_sigterm()
     try:
         with service() as url:
             return asyncio.run(hold(url, voters=chosen.voters, dashboards=chosen.dashboards))

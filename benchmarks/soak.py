@@ -5,7 +5,6 @@ database. The exit status is 1 where anything does not hold, and each finding is
 """
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from benchmarks.soak_closes import closes
 from benchmarks.soak_freeze import freeze
 from benchmarks.soak_live import live
 from benchmarks.soak_parts import Result, kill, kill_embedded, postgres, run
+from devtools.children import exit_on_sigterm
 from devtools.errors import ServerMissingError
 from devtools.service import ServiceFailedError
 
@@ -52,7 +52,7 @@ def _chosen(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen parts and return the exit status."""
     chosen = _chosen(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    exit_on_sigterm()
     missed = self_test()
     for line in missed:
         say(f"FAILED  audit: {line}")

@@ -1,6 +1,7 @@
-"""Child processes that end with their parent, however that ends."""
+"""Child processes that end with their parent, however that ends, and a parent that ends tidily."""
 
 import ctypes
+import signal
 import sys
 from collections.abc import Callable
 
@@ -16,3 +17,8 @@ def signal_when_parent_ends(number: int) -> Callable[[], None]:
         return lambda: None
     system = ctypes.CDLL(None)
     return lambda: system.prctl(_PR_SET_PDEATHSIG, number)
+
+
+def exit_on_sigterm(status: int = 128 + signal.SIGTERM) -> None:
+    """Leave by way of every `finally` when told to end: servers end, databases are dropped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(status))

@@ -6,11 +6,9 @@ must come make the exit status 1. A floor that is missed does not; the table say
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import FrameType
 
 import psutil
 
@@ -22,6 +20,7 @@ from benchmarks.live.book import Book
 from benchmarks.live.site import Place
 from benchmarks.live.tables import tables
 from benchmarks.live.ways import WAYS
+from devtools.children import exit_on_sigterm
 from devtools.errors import ServerMissingError
 from devtools.service import ServiceFailedError
 
@@ -150,14 +149,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(1)  # by way of every `finally`: servers end, databases are dropped
-
-
 def main() -> int:
     """Run, print, write, and return the exit status."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _stop)
+    exit_on_sigterm(1)
     if len(CORES) == 1:
         say("There is one core, so the receivers share it with what they measure.")
     try:

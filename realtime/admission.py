@@ -84,13 +84,13 @@ def _answers(found: Current | None, viewers: Sequence[Viewer]) -> list[Answer]:
     return answers
 
 
-def who_may_see_now(poll_id: uuid.UUID, askers: Sequence[Asker]) -> list[bool] | None:
-    """Return whether each of these may see the poll's results now; None where it is gone."""
-    poll = Poll.objects.standing().filter(id=poll_id).first()
-    if poll is None:
-        return None
-    viewers = _viewers(set(askers))
-    return who_may_see(poll, [viewers[asker] for asker in askers])
+def who_may_see_now(asked: Mapping[uuid.UUID, Sequence[Asker]]) -> dict[uuid.UUID, list[bool]]:
+    """Return whether each of these may see each poll's results now; polls that are gone lack."""
+    viewers = _viewers({asker for askers in asked.values() for asker in askers})
+    return {
+        poll.id: who_may_see(poll, [viewers[asker] for asker in asked[poll.id]])
+        for poll in Poll.objects.standing().filter(id__in=asked)
+    }
 
 
 def _viewers(askers: Iterable[Asker]) -> dict[Asker, Viewer]:

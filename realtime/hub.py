@@ -14,7 +14,7 @@ from django.conf import settings
 
 from polls.domain.ballot_paper import last_count
 from polls.domain.results import read_counts, read_versions
-from realtime.admission import who_may_see_now
+from realtime.asking import Asking
 from realtime.frames import Update
 from realtime.threads import in_thread
 from realtime.watched import Subscriber, Watched
@@ -35,6 +35,7 @@ class Hub:
         self.changed = asyncio.Event()  # the set of watched polls has changed
         self.revoked = asyncio.Event()  # who may see what has changed, for whatever poll
         self.deaf = asyncio.Event()  # a poll moved, and nobody said so in time
+        self._asking = Asking()
         self._tick = settings.TICK_MS / 1000
         self._now = asyncio.get_running_loop().time
 
@@ -111,6 +112,8 @@ class Hub:
     def _send(self, watched: Watched, update: Update) -> None:
         last = watched.last
         replace = last is not None and update.seq < last.seq
+        if replace:
+            watched.heard = update.seq  # what was heard has not happened
         if replace or update.final or last is None or last.revision != update.revision:
             watched.halt()
         watched.last = update
@@ -194,9 +197,11 @@ class Hub:
         replace: bool,
     ) -> None:
         while subscribers:
-            askers = [subscriber.asker for subscriber in subscribers]
+            asked = [(subscriber.asker, subscriber.sees_results) for subscriber in subscribers]
             try:
-                allowed = await in_thread(who_may_see_now, watched.poll_id, askers)
+                allowed = await self._asking.who_may_see(
+                    watched.poll_id, [asker for asker, _ in asked]
+                )
             except Exception:
                 # Not knowing, show nothing, and ask again.
                 logger.exception("Who may see poll %s could not be asked.", watched.poll_id)
@@ -205,16 +210,16 @@ class Hub:
             if allowed is None:
                 _tell_gone(watched)
                 break
-            standing = [
-                (subscriber, may, subscriber.asker is not asker)
-                for subscriber, asker, may in zip(subscribers, askers, allowed, strict=True)
-                if subscriber in watched.subscribers
-            ]
-            # For whom a ticket has come meanwhile is asked again.
-            subscribers = [subscriber for subscriber, _, other in standing if other]
-            for subscriber, may, other in standing:
-                if not other:
+            again = []
+            for subscriber, before, may in zip(subscribers, asked, allowed, strict=True):
+                if subscriber not in watched.subscribers:
+                    continue
+                if before == (subscriber.asker, subscriber.sees_results):
                     _tell(subscriber, update, may=may, news=news, replace=replace)
+                else:
+                    # A ticket, or an answer that was read later than this one, has come meanwhile.
+                    again.append(subscriber)
+            subscribers = again
 
     async def reconcile(self) -> None:
         """Compare every watched poll with the database, and tell those who are behind.
@@ -251,6 +256,8 @@ class Hub:
                 continue
             update = Update.of(count)
             last = watched.waiting or watched.last
+            if last is not None and (last.seq, last.status) == (update.seq, update.status):
+                continue  # it has come by itself while this was read
             # A vote may have been sent while this was read: only a restored database
             # shows a lower seq twice in a row, so an older reading is checked again.
             if last is None or update.seq > last.seq or await _still_shown(update):

@@ -1,5 +1,6 @@
 """Who may see results is asked anew, and nobody is told a number out of turn meanwhile."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -10,14 +11,14 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from polls.domain.access import Viewer
 from polls.models import Poll
-from realtime import subscription
-from realtime.admission import Asker
+from realtime import asking, subscription
+from realtime.admission import Asker, who_may_see_now
 from realtime.frames import Update
 from realtime.hub import REAUTHORISE_SECONDS
 from realtime.runtime import runtime
 from tests.cast import Person, signed_in, voter
 from tests.realtime.client import snapshot_of
-from tests.realtime.inside import HOST, TICK, InnerSocket, Inside, live_path, update_of
+from tests.realtime.inside import HOST, PATIENCE, TICK, InnerSocket, Inside, live_path, update_of
 
 
 def hide_results(poll: dict[str, Any]) -> None:
@@ -194,6 +195,61 @@ def test_ticket_that_comes_while_it_is_asked_counts(inside: Inside, alice: Perso
     assert owner.told == ["update 1"]
     for interest in (owner, stranger):
         inside.do(runtime.hub.leave, poll_id, interest)
+
+
+def test_older_answer_shuts_nobody_out_whom_a_newer_one_has_let_in(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = alice.make_poll(results_visibility="owner")
+    poll_id = uuid.UUID(poll["id"])
+    interest = Interest()
+    interest.asker = Asker(token_id=uuid.uuid4())
+    inside.do(runtime.hub.join, poll_id, interest)
+    inside.do(runtime.hub.deliver, update_of(poll))
+    read, let_in = threading.Event(), threading.Event()
+
+    def answer_late(asked: Any) -> Any:
+        answer = who_may_see_now(asked)
+        read.set()
+        assert let_in.wait(PATIENCE)
+        return answer
+
+    monkeypatch.setattr(asking, "who_may_see_now", answer_late)
+    inside.call(runtime.hub.reauthorise_all())
+    assert read.wait(PATIENCE)
+    Poll.objects.filter(id=poll_id).update(results_visibility="always")
+    interest.sees_results = True  # as whoever asks the database now is told
+    let_in.set()
+    (watched,) = runtime.hub.watched.values()
+    inside.wait_until(lambda: watched.asking is None)
+    assert (interest.sees_results, interest.told) == (True, ["update 1"])
+    inside.do(runtime.hub.leave, poll_id, interest)
+
+
+def test_who_may_see_many_polls_is_one_question(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = [alice.make_poll(results_visibility="owner") for _ in range(20)]
+    ids = [poll["id"] for poll in polls]
+    ticket = alice.post("/api/v1/live-tickets/", {"polls": ids}).json()["ticket"]
+    socket = InnerSocket(inside, "/ws/")
+    socket.say({"type": "auth", "ticket": ticket})
+    socket.say({"type": "subscribe", "polls": [{"poll": poll_id} for poll_id in ids]})
+    socket.until(20)
+    asked = []
+
+    def note(question: Any) -> Any:
+        asked.append(len(question))
+        return who_may_see_now(question)
+
+    monkeypatch.setattr(asking, "who_may_see_now", note)
+    inside.call(runtime.hub.reauthorise_all())
+    inside.wait_until(lambda: all(one.asking is None for one in runtime.hub.watched.values()))
+    assert asked == [20]
+    alice.row.delete()
+    inside.call(runtime.hub.reauthorise_all())
+    codes = [frame.get("code") for frame in socket.until(40)[20:]]
+    assert codes == ["results_hidden"] * 20
 
 
 def test_poll_that_is_deleted_while_it_is_asked_is_gone_not_hidden(

@@ -1,5 +1,7 @@
 """Counts go forward: what is late, early or lost on its way is not what dashboards show."""
 
+import asyncio
+import threading
 import time
 import uuid
 from collections.abc import Collection, Iterator
@@ -11,7 +13,7 @@ from polls.domain.results import Count, read_counts
 from realtime import broadcaster, hub
 from realtime.runtime import runtime
 from tests.cast import Person, voter
-from tests.realtime.inside import TICK, InnerSocket, Inside, live_path, update_of
+from tests.realtime.inside import PATIENCE, TICK, InnerSocket, Inside, live_path, update_of
 
 Counts = dict[uuid.UUID, Count]
 
@@ -58,6 +60,30 @@ def test_reading_from_before_the_last_frame_is_not_shown(
     monkeypatch.setattr(hub, "read_counts", read_early)
     inside.call(runtime.hub.reconcile())
     assert early == []
+    time.sleep(TICK * 1.2)
+    assert [frame["seq"] for frame in socket.frames] == [1, 2]
+
+
+def test_count_that_comes_by_itself_while_it_is_compared_is_told_once(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = alice.make_poll()
+    poll_id = uuid.UUID(poll["id"])
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    told = threading.Event()
+
+    def read_late(polls: Collection[uuid.UUID]) -> Counts:
+        assert told.wait(PATIENCE)
+        return read_counts(polls)
+
+    monkeypatch.setattr(hub, "read_versions", lambda _: {poll_id: (2, "open")})
+    monkeypatch.setattr(hub, "read_counts", read_late)
+    comparing = asyncio.run_coroutine_threadsafe(runtime.hub.reconcile(), inside.loop)
+    voter().vote(poll, 0)
+    assert socket.until(2)[-1]["seq"] == 2
+    told.set()
+    comparing.result(PATIENCE)
     time.sleep(TICK * 1.2)
     assert [frame["seq"] for frame in socket.frames] == [1, 2]
 

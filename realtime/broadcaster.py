@@ -7,11 +7,10 @@ tick in one message, and whoever watches one reads it.
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -21,49 +20,15 @@ from polls.domain.ballot_paper import last_count
 from polls.domain.results import Count, read_counts
 from realtime.frames import Update
 from realtime.hub import Hub
+from realtime.layer import MOVED, PROCESSES, PUBLISH_SECONDS, REVOKED, Health, all_of, group_name
 from realtime.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
-PUBLISH_SECONDS = 0.2
-RENEW_SECONDS = 15.0  # at least, from one connection to the next
-_FLUSH_SECONDS = 2.0
-
-
-# The group of all processes, and what they tell each other there: that they are there, that
-# somebody's token is revoked, and which polls have moved that the teller does not watch.
-_PROCESSES = "processes"
-_HERE = "here"
-_REVOKED = "revoked"
-_MOVED = "moved"
-_MOVED_AT_ONCE = 1000  # polls in a message
 HERE_SECONDS = 5.0  # between two times that a process says it is there
 _ALONE_SECONDS = 3 * HERE_SECONDS  # without a word of another process
-
-
-def group_name(poll_id: uuid.UUID) -> str:
-    """Return the group of the channel layer that carries a poll's updates."""
-    return f"poll.{poll_id.hex}"
-
-
-class _Health:
-    """Whether something works, told in the log when that changes."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._works = True
-
-    def failed(self, error: Exception) -> None:
-        """Note that it has failed."""
-        if self._works:
-            logger.warning("The channel layer (Redis) no longer %s: %r", self._what, error)
-        self._works = False
-
-    def worked(self) -> None:
-        """Note that it has worked."""
-        if not self._works:
-            logger.warning("The channel layer (Redis) %s again.", self._what)
-        self._works = True
+_MOVED_AT_ONCE = 1000  # polls in a message
+_RETRY_SECONDS = 1.0  # what must be heard and was not
 
 
 class Broadcaster:
@@ -80,6 +45,7 @@ class Broadcaster:
         self._unpublished: dict[uuid.UUID, Update] = {}
         self._moved: set[uuid.UUID] = set()  # and are read by whoever watches them
         self._self_at = self._others_at = -_ALONE_SECONDS  # when they were last heard of
+        self._revoked = False  # somebody's token, and the others have not been told
         self._publishable = asyncio.Event()
         self._tick = settings.TICK_MS / 1000
         self._layer: Any = get_channel_layer()
@@ -120,16 +86,12 @@ class Broadcaster:
 
     def revoke(self) -> None:
         """Let every process ask anew who may see what. Quick, and safe from any thread."""
-        self._loop.call_soon_threadsafe(self._hub.revoked.set)
-        if settings.REDIS_URLS:
-            asyncio.run_coroutine_threadsafe(self._tell_of_revocation(), self._loop)
+        self._loop.call_soon_threadsafe(self._revoke)
 
-    async def _tell_of_revocation(self) -> None:
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                await self._layer.group_send(_PROCESSES, {"type": _REVOKED})
-        except Exception as error:  # noqa: BLE001 - the others ask anew each minute
-            logger.warning("A revocation was not passed on: %r", error)
+    def _revoke(self) -> None:
+        self._hub.revoked.set()
+        self._revoked = True
+        self._publishable.set()
 
     async def run(self) -> None:
         """Tell of dirty polls, at most once a tick."""
@@ -172,138 +134,36 @@ class Broadcaster:
 
     async def publish(self) -> None:
         """Pass updates on to the other processes; what they miss, they find by comparing."""
-        health = _Health("takes frames")
+        health = Health("takes frames")
         while True:
             await self._publishable.wait()
             self._publishable.clear()
-            updates, self._unpublished = self._unpublished, {}
-            moved, self._moved = [poll_id.hex for poll_id in self._moved], set()
+            revoked, self._revoked = self._revoked, False
             try:
-                async with asyncio.timeout(PUBLISH_SECONDS):
-                    for start in range(0, len(moved), _MOVED_AT_ONCE):
-                        some = moved[start : start + _MOVED_AT_ONCE]
-                        await self._layer.group_send(_PROCESSES, {"type": _MOVED, "polls": some})
-                    for update in updates.values():
-                        await self._layer.group_send(
-                            group_name(update.poll_id), update.to_message()
-                        )
+                await all_of(self._messages(revoked=revoked), PUBLISH_SECONDS)
             except Exception as error:  # noqa: BLE001 - whatever ails it, votes and frames go on
                 health.failed(error)
+                if revoked:
+                    # Nobody finds this by comparing; it is asked for each minute otherwise.
+                    self._revoked = True
+                    self._loop.call_later(_RETRY_SECONDS, self._publishable.set)
             else:
                 health.worked()
+
+    def _messages(self, *, revoked: bool) -> list[Coroutine[object, object, None]]:
+        """Return the sending of all that is to be said, and take it as said."""
+        moved, self._moved = [poll_id.hex for poll_id in self._moved], set()
+        updates, self._unpublished = self._unpublished, {}
+        said: list[tuple[str, dict[str, Any]]] = []
+        if revoked:
+            said.append((PROCESSES, {"type": REVOKED}))
+        for start in range(0, len(moved), _MOVED_AT_ONCE):
+            some = moved[start : start + _MOVED_AT_ONCE]
+            said.append((PROCESSES, {"type": MOVED, "polls": some}))
+        said += [(group_name(update.poll_id), update.to_message()) for update in updates.values()]
+        return [self._layer.group_send(group, message) for group, message in said]
 
 
 def _counts_of_flushes(polls: set[uuid.UUID]) -> dict[uuid.UUID, Count]:
     found = {poll_id: last_count(poll_id) for poll_id in polls}
     return {poll_id: count for poll_id, count in found.items() if count is not None}
-
-
-class Membership:
-    """The one subscription that a process has per watched poll."""
-
-    def __init__(self, hub: Hub, broadcaster: Broadcaster) -> None:
-        self._hub = hub
-        self._broadcaster = broadcaster
-        self._layer: Any = get_channel_layer()
-        # A name of our own: the one that new_channel() makes is lost when Redis is down.
-        self._channel = f"specific.hub.{uuid.uuid4().hex}!hub"
-        self._joined: set[uuid.UUID] = set()
-        self._greeting = asyncio.Event()  # somebody must be told at once that this process is there
-        self._is_new = True  # and nobody has been told yet
-
-    async def tell(self) -> None:
-        """Say now and then that this process is there, so that others tell it what moves.
-
-        Whoever is new is answered at once.
-        """
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HERE_SECONDS):
-                    await self._greeting.wait()
-            self._greeting.clear()
-            said = {"type": _HERE, "channel": self._channel, "new": self._is_new}
-            with contextlib.suppress(Exception):  # subscribing and publishing say what ails it
-                async with asyncio.timeout(PUBLISH_SECONDS):
-                    await self._layer.group_send(_PROCESSES, said)
-                self._is_new = False
-                if self._broadcaster.is_deaf:
-                    self._hub.deaf.set()
-
-    async def run(self) -> None:
-        """Keep it up, by a new connection where nothing comes over the one there is.
-
-        A link may be dead though both ends take it for whole: a proxy's, say, that lost Redis.
-        """
-        while True:
-            work = [asyncio.create_task(self._receive()), asyncio.create_task(self._follow())]
-            try:
-                await asyncio.sleep(RENEW_SECONDS)
-                self._hub.deaf.clear()
-                await self._hub.deaf.wait()
-            finally:
-                for task in work:
-                    task.cancel()
-                await asyncio.gather(*work, return_exceptions=True)
-            logger.warning("Other processes are not heard: connecting to the channel layer anew.")
-            self._joined.clear()
-            try:
-                async with asyncio.timeout(_FLUSH_SECONDS):
-                    await self._layer.flush()
-            except Exception as error:  # noqa: BLE001 - it is tried again before long
-                logger.warning("The channel layer (Redis) could not be left: %r", error)
-
-    async def _receive(self) -> None:
-        """Hand on what other processes publish."""
-        health = _Health("gives frames")
-        while True:
-            try:
-                message = await self._layer.receive(self._channel)
-            except Exception as error:  # noqa: BLE001 - comparing goes on without it
-                health.failed(error)
-                await asyncio.sleep(1)
-                continue
-            health.worked()
-            try:
-                self._take(message)
-            except Exception:
-                # Of another version of this service, say, while the old one is still there.
-                logger.exception("What another process said was not understood.")
-
-    def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] == _HERE:
-            another = message["channel"] != self._channel
-            self._broadcaster.meet(another=another)
-            if another and message["new"]:
-                self._greeting.set()
-        elif message["type"] == _REVOKED:
-            self._hub.revoked.set()
-        elif message["type"] == _MOVED:
-            self._broadcaster.hear(uuid.UUID(poll_id) for poll_id in message["polls"])
-        else:
-            self._hub.hear(Update.from_message(message))
-
-    async def _follow(self) -> None:
-        """Keep the subscriptions to what is watched, without anybody waiting for it."""
-        health = _Health("takes subscriptions")
-        hears_processes = False
-        self._hub.changed.set()
-        while True:
-            await self._hub.changed.wait()
-            self._hub.changed.clear()
-            try:
-                if not hears_processes:
-                    await self._layer.group_add(_PROCESSES, self._channel)
-                    hears_processes = self._is_new = True
-                    self._greeting.set()
-                for poll_id in self._hub.watched.keys() - self._joined:
-                    await self._layer.group_add(group_name(poll_id), self._channel)
-                    self._joined.add(poll_id)
-                for poll_id in self._joined - self._hub.watched.keys():
-                    await self._layer.group_discard(group_name(poll_id), self._channel)
-                    self._joined.discard(poll_id)
-            except Exception as error:  # noqa: BLE001 - the same
-                health.failed(error)
-                self._hub.changed.set()
-                await asyncio.sleep(1)
-            else:
-                health.worked()

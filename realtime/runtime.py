@@ -14,8 +14,9 @@ from django.conf import settings
 from polls.domain.ballot_box import close_ballot_box
 from polls.domain.sweep import Sweep
 from polls.events import Event
-from realtime.broadcaster import Broadcaster, Membership
+from realtime.broadcaster import Broadcaster
 from realtime.hub import REAUTHORISE_SECONDS, RECONCILE_SECONDS, Hub
+from realtime.membership import Membership
 from realtime.reception import Reception
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from realtime.frames import Update
 from realtime.hub import REAUTHORISE_SECONDS
 from realtime.runtime import runtime
 from tests.cast import Person, signed_in, voter
-from tests.realtime.client import snapshot_of
-from tests.realtime.inside import HOST, PATIENCE, TICK, InnerSocket, Inside, live_path, update_of
+from tests.realtime.client import PATIENCE, snapshot_of
+from tests.realtime.inside import HOST, TICK, InnerSocket, Inside, live_path, update_of
 
 
 def hide_results(poll: dict[str, Any]) -> None:

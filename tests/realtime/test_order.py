@@ -13,7 +13,8 @@ from polls.domain.results import Count, read_counts
 from realtime import broadcaster, hub
 from realtime.runtime import runtime
 from tests.cast import Person, voter
-from tests.realtime.inside import PATIENCE, TICK, InnerSocket, Inside, live_path, update_of
+from tests.realtime.client import PATIENCE
+from tests.realtime.inside import TICK, InnerSocket, Inside, live_path, update_of
 
 Counts = dict[uuid.UUID, Count]
 

@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 from channels.layers import get_channel_layer
+from channels_redis.utils import _consistent_hash
 
 from devtools import servers
 from devtools.tcp_proxy import Mode, TcpProxy
+from realtime.hub import REAUTHORISE_SECONDS
+from realtime.layer import group_name
 from tests.cast import Person, voter
 from tests.live import Caller, Server
 from tests.realtime.client import (
@@ -81,9 +84,11 @@ def pair() -> Iterator[Pair]:
 
 
 @contextmanager
-def _troubled(*, with_redis: bool = True, proxy: TcpProxy | None = None) -> Iterator[Pair]:
+def _troubled(
+    *, shards: int = 1, with_redis: bool = True, proxy: TcpProxy | None = None
+) -> Iterator[Pair]:
     """A pair whose Redis has trouble, of which channels-redis tells with tracebacks."""
-    pair = Pair(with_redis=with_redis, proxy=proxy)
+    pair = Pair(shards=shards, with_redis=with_redis, proxy=proxy)
     try:
         yield pair
     finally:
@@ -269,8 +274,55 @@ def test_redis_that_comes_later_than_the_service_is_found() -> None:
         _watched(pair) as (poll, here, there),
     ):
         _vote_without_redis(pair, poll, here, there)
-        pair.redis.start()
+        hidden = pair.owner.make_poll(results_visibility="owner")
+        ticket = ticket_for(pair.owner, hidden)
+        (token,) = pair.owner.get("/api/v1/auth/tokens/").json()
+        with dashboard(pair.two, hidden, ticket=ticket) as shut:
+            assert shut.frame()["type"] == "snapshot"
+            # Nobody in the other process can be told of this yet, and nothing there would find it.
+            pair.owner.call("DELETE", f"/api/v1/auth/tokens/{token['id']}/")
+            pair.redis.start()
+            began = time.monotonic()
+            assert shut.end()[1] == 4403
+            assert time.monotonic() - began < REAUTHORISE_SECONDS / 3
         _wait_until_frames_flow(pair, poll, there)
+
+
+def _polls_of_shards(owner: Caller, shards: int) -> list[dict[str, Any]]:
+    """Make polls until each shard carries two, and return them with those of the first ahead."""
+    found: list[list[dict[str, Any]]] = [[] for _ in range(shards)]
+    while min(map(len, found)) < 2:
+        poll = owner.make_poll(identity="open")
+        group = f"polls__group__{group_name(uuid.UUID(poll['id']))}"
+        found[_consistent_hash(group, shards)].append(poll)
+    return [poll for polls in found for poll in polls[:2]]
+
+
+def test_frozen_shard_holds_up_nothing_that_the_others_carry() -> None:
+    with _troubled(shards=2) as pair, ExitStack() as opened:
+        polls = _polls_of_shards(pair.owner, 2)
+        frozen = _consistent_hash("polls__group__processes", 2)
+        held_up, carried = (polls[:2], polls[2:]) if frozen == 0 else (polls[2:], polls[:2])
+        screens = {poll["id"]: opened.enter_context(_watched(pair, poll))[2] for poll in polls}
+        for poll in polls:
+            _wait_until_frames_flow(pair, poll, screens[poll["id"]])
+        pair.shards[frozen].process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(5):
+                voter = pair.one.voter()
+                began = time.monotonic()
+                for poll in polls:
+                    assert voter.vote(poll, 0).status_code == 201
+                for poll in carried:
+                    there = screens[poll["id"]]
+                    there.until_ballots(there.frames[-1]["ballots"] + 1)
+                assert time.monotonic() - began < AT_ONCE
+            for poll in held_up:
+                count = results_of(pair.owner, poll)["ballots"]
+                assert screens[poll["id"]].until_ballots(count, HEALED)
+        finally:
+            pair.shards[frozen].process.send_signal(signal.SIGCONT)
+        _wait_until_frames_flow(pair, polls[0], screens[polls[0]["id"]])
 
 
 def test_frozen_redis_holds_up_neither_votes_nor_joining() -> None:

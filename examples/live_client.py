@@ -1,9 +1,8 @@
-"""Follow a poll live: prints its counts as they move, until it closes.
+"""Follow a poll live, and print its counts as they move, until it closes.
 
     python examples/live_client.py http://127.0.0.1:8000 <poll id>
 
-`follow` is all that a dashboard needs, and `websockets` all that it needs. The protocol is told in
-docs/protocol.md.
+A dashboard needs no more than `follow`, and that `websockets`. The protocol: docs/protocol.md.
 """
 
 import asyncio
@@ -109,7 +108,7 @@ async def follow(
     failures, why = 0, "refused"
     while True:
         try:
-            fresh = None if ticket is None else await ticket()
+            fresh = None if ticket is None else await asyncio.wait_for(ticket(), silence)
             async with aclosing(_frames(_address(url, state), fresh, silence)) as frames:
                 async for frame in frames:
                     if frame["type"] == "error":
@@ -144,6 +143,7 @@ async def main(base: str, poll_id: str) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main(*sys.argv[1:]))
-    except (RefusedError, KeyboardInterrupt) as end:
-        sys.exit(str(end))
+        _, address, poll = sys.argv
+        asyncio.run(main(address, poll))
+    except (RefusedError, OSError, ValueError, KeyboardInterrupt) as end:
+        sys.exit(f"{end}\n{__doc__}" if isinstance(end, ValueError) else str(end))

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from devtools.servers import free_port
 from examples import live_client
 from realtime.asyncapi import document
 from realtime.outbox import HEARTBEAT_SECONDS
@@ -119,10 +121,10 @@ def test_client_leaves_a_silent_connection(program: tuple[str, ...]) -> None:
         poll = owner.make_poll()
         with (
             relay(server) as before,
-            following(program, before.url + poll["links"]["live"], silence=3) as follower,
+            following(program, before.url + poll["links"]["live"], silence=2) as follower,
         ):
             follower.until_it_shows(counts_of(results_of(owner, poll)))
-            time.sleep(5)
+            time.sleep(3)
             assert len(before.requests) == 1  # heartbeats are no silence
             before.hold()
             server.voter().vote(poll, 1)
@@ -196,6 +198,24 @@ def test_client_brings_a_new_ticket_to_every_connection(
 
 
 @every_client
+def test_client_that_waits_for_a_ticket_in_vain_asks_for_another(
+    live: Server, organiser: Caller, program: tuple[str, ...]
+) -> None:
+    poll = organiser.make_poll(results_visibility="owner")
+    state = counts_of(results_of(organiser, poll))
+    with relay(live) as desk, relay(live) as before:
+        desk.hold()
+        tickets = {**_tickets(live, organiser, poll), "url": f"{desk.url}/api/v1/live-tickets/"}
+        url = before.url + poll["links"]["live"]
+        with following(program, url, tickets=tickets, silence=1.5) as follower:
+            _wait_for(lambda: len(desk.came) >= 2)
+            assert before.came == []
+            desk.release()
+            follower.until_it_shows(state)
+            desk.cut()
+
+
+@every_client
 def test_client_shows_the_status_and_then_the_results_as_they_open(
     live: Server, organiser: Caller, program: tuple[str, ...]
 ) -> None:
@@ -236,6 +256,17 @@ def test_python_client_prints_the_counts_by_name(live: Server, organiser: Caller
     )
     assert (refused.returncode, refused.stdout) == (1, "")
     assert re.fullmatch("4403: [A-Z].+\n", refused.stderr)
+    for wrong, line in {
+        (live.url,): "not enough values to unpack (expected 3, got 2)",
+        ("localhost", poll["id"]): "unknown url type: ",
+        (live.url, str(uuid.uuid4())): "HTTP Error 404: Not Found",
+        (f"http://127.0.0.1:{free_port()}", poll["id"]): "<urlopen error [Errno 111] ",
+    }.items():
+        told = subprocess.run(
+            [sys.executable, str(PYTHON), *wrong], capture_output=True, text=True, check=False
+        )
+        assert (told.returncode, told.stderr[: len(line)]) == (1, line)
+        assert "Traceback" not in told.stderr
 
 
 class CrowdedServer(OwnServer):

@@ -70,6 +70,7 @@ export class Live {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer; // while connected until the silence is too long, else until the next try
   #failures = 0;
+  #turn = 0; // one more for each connection that was let go
 
   /** @param {string | URL} url  of the socket, or the same by http @param {Options} options */
   constructor(url, options) {
@@ -85,13 +86,11 @@ export class Live {
   }
 
   async #connect() {
-    let ticket;
-    try {
-      ticket = await this.options.ticket?.();
-    } catch {
-      return this.#comeBack();
-    }
-    if (this.#connection === "over") return;
+    this.#expectFrame();
+    const turn = this.#turn;
+    const ticket = await this.options.ticket?.().catch(() => "");
+    if (turn !== this.#turn) return; // it was given up meanwhile
+    if (ticket === "") return this.#comeBack();
     this.url.searchParams.delete("since");
     if (this.state && "seq" in this.state) this.url.searchParams.set("since", `${this.state.seq}`);
     const socket = (this.#socket = new WebSocket(this.url));
@@ -140,6 +139,7 @@ export class Live {
   }
 
   #letGo() {
+    this.#turn += 1;
     clearTimeout(this.#timer);
     if (!this.#socket) return;
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;

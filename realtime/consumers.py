@@ -48,8 +48,8 @@ class PollSocket(Socket):
             return
         if self._poll_id in ticket.polls:
             await self._subscription.speak_for(_asker_of(ticket))
-        elif not self._subscription.sees_results:
-            await self._subscription.join(last_word=True)
+        else:
+            await self._subscription.go_without()
 
     def heartbeat(self) -> Frame:
         """Return a heartbeat that tells the seq to whoever may know it."""

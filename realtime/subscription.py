@@ -40,6 +40,7 @@ class Subscription:
     __slots__ = (
         *("poll_id", "asker", "sees_results", "joined", "_holder", "_outbox", "_watched"),
         *("_seq", "_since", "_wants_status", "_status", "_early", "_final", "_over", "_timer"),
+        "_ticket_came",
     )
     _watched: Watched  # from when it is watched
 
@@ -57,6 +58,7 @@ class Subscription:
         self.sees_results = False
         self._seq = -1  # what the client had when it was last out of step
         self.joined = False
+        self._ticket_came = False  # and it is not known yet whom it speaks for
         self._holder = holder
         self._outbox = holder.outbox
         self._since = since
@@ -144,6 +146,7 @@ class Subscription:
     async def speak_for(self, asker: Asker) -> None:
         """Take a ticket's word for who asks."""
         self.asker = asker
+        self._ticket_came = False
         if not self.sees_results:
             await self.join(last_word=True)
             return
@@ -160,11 +163,19 @@ class Subscription:
 
     def ticket_came(self) -> None:
         """Wait for the ticket's look-up, however long it takes: it has come in time."""
+        self._ticket_came = True
         if not self.joined:
             self._cancel_timer()
 
+    async def go_without(self) -> None:
+        """Take it that the ticket was for other polls, and that there will be no other."""
+        self._ticket_came = False
+        if not self.sees_results:
+            await self.join(last_word=True)
+
     def wait_again(self) -> None:
         """Wait for another ticket: that one was for other polls."""
+        self._ticket_came = False
         if not (self.joined or self._over) and self._timer is None:
             self._wait()
 
@@ -258,6 +269,8 @@ class Subscription:
         self._outbox.forget(self.poll_id)
         if self._wants_status:
             self._tell_status(update)
+        elif self._ticket_came:
+            self.joined = False  # it has the last word
         else:
             self._holder.spawn(self._refuse(Refusal(Code.RESULTS_HIDDEN)))
 

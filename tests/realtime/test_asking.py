@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 
+from polls.domain import tickets
 from polls.domain.access import Viewer
 from polls.models import Poll
 from realtime import asking, subscription
@@ -224,6 +225,46 @@ def test_older_answer_shuts_nobody_out_whom_a_newer_one_has_let_in(
     inside.wait_until(lambda: watched.asking is None)
     assert (interest.sees_results, interest.told) == (True, ["update 1"])
     inside.do(runtime.hub.leave, poll_id, interest)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("whose", ["owner", "stranger"])
+def test_ticket_that_is_looked_up_while_results_are_hidden_has_the_last_word(
+    inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch, whose: str, *, many: bool
+) -> None:
+    poll = alice.make_poll()
+    person = alice if whose == "owner" else voter()
+    ticket = person.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    socket = InnerSocket(inside, "/ws/" if many else live_path(poll))
+    if many:
+        socket.say({"type": "subscribe", "polls": [{"poll": poll["id"]}]})
+    socket.until(1)
+    came, found = threading.Event(), threading.Event()
+    consume = tickets.consume_ticket
+
+    def look_up_late(key: str) -> tickets.Ticket | None:
+        came.set()
+        assert found.wait(PATIENCE)
+        return consume(key)
+
+    monkeypatch.setattr(tickets, "consume_ticket", look_up_late)
+    socket.say({"type": "auth", "ticket": ticket})
+    assert came.wait(PATIENCE)
+    hide_results(poll)
+    (watched,) = runtime.hub.watched.values()
+    hidden = update_of(poll, seq=2, revision=2)
+    inside.do(runtime.hub.deliver, hidden)
+    inside.wait_until(lambda: watched.last is hidden and watched.asking is None)
+    assert (socket.code, len(socket.frames)) == (None, 1)
+    found.set()
+    last = socket.until(2)[1]
+    assert (last["type"], last.get("code")) == {
+        "owner": ("snapshot", None),
+        "stranger": ("error", "results_hidden"),
+    }[whose]
+    assert len(socket.frames) == 2
+    if whose == "stranger" and not many:
+        assert socket.until_over() == 4403
 
 
 def test_who_may_see_many_polls_is_one_question(

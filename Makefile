@@ -70,16 +70,20 @@ soak: $(VENV)/dev.stamp ## a million votes, kills, a hung database, races, leaks
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 # -- check ------------------------------------------------------------------------------------
+# Most of a test is waiting for a server: three at a time take two cores less than half as long.
+# Each has databases and ports of its own; tests of one file stay together, and share its servers.
+SIDE_BY_SIDE := -n 3 --dist loadfile
+
 .PHONY: test
 test: test-servers test-embedded ## the whole suite, on PostgreSQL and Redis, then embedded
 
 .PHONY: test-servers
 test-servers: $(VENV)/dev.stamp ## the suite on PostgreSQL and Redis (ARGS="-k name" for a part)
-	@STACK=servers $(BIN)/python -m pytest $(ARGS)
+	@STACK=servers $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: test-embedded
 test-embedded: $(VENV)/dev.stamp ## the suite on the embedded default
-	@STACK=embedded $(BIN)/python -m pytest $(ARGS)
+	@STACK=embedded $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: test-protocol
 test-protocol: $(VENV)/dev.stamp ## AsyncAPI's own parser reads the protocol that a server publishes

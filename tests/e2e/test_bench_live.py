@@ -35,6 +35,8 @@ def _figure(said: str, title: str) -> float:
 
 def test_every_part_runs(on_postgres: bool) -> None:  # noqa: FBT001
     ways = [way for way in WAYS if HAS_NODE or way.key not in ON_NODE]
+    if not on_postgres:
+        ways = ways[:1]  # the others are what they are on either stack
     tiny = ["--scale", "0.025", "--rounds", "1", "--seconds", "0.5", "--minutes", "0.03"]
     tiny += ["--idle-seconds", "0.5", "--disturbances", "killed", "--no-write"]
     tiny += ["--contenders", *(way.key for way in ways)]

@@ -147,8 +147,11 @@ def test_participations_are_written_in_the_order_of_their_keys(alice: Person) ->
     papers = [new_paper(alice) for _ in range(2)]
     casts = [make_cast(papers[place % 2], 0) for place in range(40)]
     casts.sort(key=lambda cast: cast.voter, reverse=True)
-    write_batch(casts)
     place = "ctid" if connection.vendor == "postgresql" else "rowid"
+    with connection.cursor() as cursor:
+        if place == "ctid":
+            cursor.execute("VACUUM FULL polls_participation")  # else rows go where others have left
+    write_batch(casts)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT poll_id, voter_key FROM polls_participation ORDER BY {place}")
         written = [(uuid.UUID(str(poll)).hex, bytes(voter)) for poll, voter in cursor]

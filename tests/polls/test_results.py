@@ -120,7 +120,8 @@ def test_refusal_of_results_says_nothing_that_depends_on_votes(
     person = hall.people[viewer]
 
     def everything() -> list[tuple[int, bytes, dict[str, str]]]:
-        paths = (hall.poll["links"]["self"], hall.results, hall.poll["links"]["vote"])
+        own = hall.poll["links"]["self"]
+        paths = (own, hall.results, f"{own}timeline/", hall.poll["links"]["vote"])
         answers = [person.get(path) for path in paths]
         return [(answer.status_code, answer.content, dict(answer.headers)) for answer in answers]
 
@@ -225,14 +226,16 @@ def test_two_polls_have_different_etags(alice: Person) -> None:
     ],
 )
 @pytest.mark.parametrize("state", ["open", "closed", "owner"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("asked", ["GET results", "HEAD results", "GET timeline", "HEAD timeline"])
 def test_client_that_knows_the_version_is_told_so_without_a_body(
-    alice: Person, method: str, state: str, known: str, *, fresh: bool
+    alice: Person, asked: str, state: str, known: str, *, fresh: bool
 ) -> None:
+    method, route = asked.split()
     poll = alice.make_poll(results_visibility="owner" if state == "owner" else "always")
+    voter().vote(poll, 0)
     if state == "closed":
         alice.close(poll)
-    path = poll["links"]["results"]
+    path = f"{poll['links']['self']}{route}/"
     first = alice.get(path)
     etag = first.headers["ETag"]
     header = known.format(etag=etag, bare=etag.strip('"'))

@@ -263,17 +263,6 @@ def test_timeline_is_seen_by_exactly_those_who_see_the_results(
         assert "ETag" not in answer.headers
 
 
-def test_refusal_of_the_timeline_says_nothing_that_depends_on_votes(
-    alice: Person, bob: Person
-) -> None:
-    hall = Hall(alice, bob, results_visibility="after_close")
-    nobody = hall.people["nobody"]
-    before = nobody.get(timeline(hall.poll))
-    voter().vote(hall.poll, 0)
-    after = nobody.get(timeline(hall.poll), If_None_Match="*")
-    assert (after.content, after.headers) == (before.content, before.headers)
-
-
 def test_timeline_of_unknown_deleted_and_draft_polls_is_not_found(
     alice: Person, bob: Person
 ) -> None:
@@ -308,33 +297,6 @@ def test_etag_changes_with_everything_that_raises_seq(alice: Person) -> None:
     assert len(set(tags)) == len(tags)
     assert all(tag.startswith('"') and tag.endswith('"') for tag in tags)
     assert alice.get(timeline(alice.make_poll(status="draft"))).headers["ETag"] not in tags
-
-
-@pytest.mark.parametrize(
-    ("known", "fresh"),
-    [("{etag}", True), ('"other", W/{etag}', True), ("*", True), ('"other"', False), ("", False)],
-)
-@pytest.mark.parametrize("state", ["open", "closed", "owner"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_client_that_knows_the_timeline_is_told_so_without_a_body(
-    alice: Person, method: str, state: str, known: str, *, fresh: bool
-) -> None:
-    poll = alice.make_poll(results_visibility="owner" if state == "owner" else "always")
-    voter().vote(poll, 0)
-    if state == "closed":
-        alice.close(poll)
-    first = alice.get(timeline(poll))
-    etag = first.headers["ETag"]
-    answer = alice.call(method, timeline(poll), If_None_Match=known.format(etag=etag))
-    assert answer.status_code == (304 if fresh else 200)
-    assert answer.headers["ETag"] == etag
-    assert answer.headers["Cache-Control"] == (PUBLIC if state == "closed" else PRIVATE)
-    assert answer.headers.get("Vary") == first.headers.get("Vary")
-    if fresh:
-        assert answer.content == b""
-        assert "Content-Type" not in answer.headers
-    elif method == "GET":
-        assert answer.content == first.content
 
 
 def test_timeline_that_is_known_is_not_counted_again(alice: Person) -> None:

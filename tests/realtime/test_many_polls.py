@@ -298,10 +298,12 @@ def test_subscribing_again_and_again_waits_its_turn(organiser: Caller, screen: D
 
 
 def test_heartbeat_names_no_seq() -> None:
-    with serving(TalkativeServer) as server, dashboard(server, PATH) as screen:
-        screen.say(subscribe(server.sign_up().make_poll()))
-        screen.frame()
-        assert screen.frame() == {"type": "heartbeat"}
+    with serving(TalkativeServer) as server:  # a heartbeat each second, so the poll comes first
+        poll = server.sign_up().make_poll()
+        with dashboard(server, PATH) as screen:
+            screen.say(subscribe(poll))
+            assert screen.until_type("snapshot")["poll"] == poll["id"]
+            assert screen.frame() == {"type": "heartbeat"}
 
 
 def test_daphne_carries_many_polls_and_ends_what_is_malformed() -> None:

@@ -37,6 +37,7 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     TOO_MANY = "too_many"
     INTERNAL_ERROR = "internal_error"
+    FORMAT_NOT_OFFERED = "format_not_offered"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -162,6 +163,9 @@ CATALOGUE: Mapping[Code, Entry] = {
     ),
     Code.INTERNAL_ERROR: Entry(
         500, "Something broke here", "The operator finds the cause in the log by the id."
+    ),
+    Code.FORMAT_NOT_OFFERED: Entry(
+        501, "The answer is not written in this format", "Ask for `format=json`."
     ),
     Code.OVERLOADED: Entry(
         503,

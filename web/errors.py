@@ -13,7 +13,8 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from polls.api.problems import problem_response, report_fault
-from polls.errors import CATALOGUE, Code, Refusal
+from polls.errors import Code, Refusal
+from web.words import told
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +32,10 @@ def answer(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """Return a refusal in the form that the client reads."""
     if not wants_html(request):
         return problem_response(request.path, refusal)
-    entry = CATALOGUE[refusal.code]
-    response = render(
-        request,
-        "web/error.html",
-        {"status": entry.status, "title": entry.title, "detail": refusal.detail},
-        status=entry.status,
-    )
+    # The log is searched by it.
+    fault = request.META.get("HTTP_X_REQUEST_ID") if refusal.code == Code.INTERNAL_ERROR else None
+    context = {"title": told(refusal), "fault": fault}
+    response = render(request, "web/error.html", context, status=refusal.status)
     for name, value in refusal.headers.items():
         response.headers[name] = value
     return response

@@ -3,16 +3,29 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from web import views
+from web import embed, poll_pages, views
+
+_WRITTEN = (
+    r"p/[^/]+(?:/(?:results|present|qr\.png|qr\.svg))?",
+    r"embed/[^/]+|oembed",
+    r"docs/(?:errors|protocol)",
+    r"(?:swagger|asyncapi)\.json|swagger\.yaml",
+)
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("p/<str:join_code>", views.poll, name="poll"),
+    path("p/<str:join_code>", poll_pages.poll, name="poll"),
+    path("p/<str:join_code>/results", poll_pages.results, name="results"),
+    path("p/<str:join_code>/present", poll_pages.present, name="present"),
+    path("p/<str:join_code>/qr.png", poll_pages.qr_image, {"form": "png"}, name="qr.png"),
+    path("p/<str:join_code>/qr.svg", poll_pages.qr_image, {"form": "svg"}, name="qr.svg"),
+    path("embed/<str:join_code>", embed.poll, name="embed"),
+    path("oembed", embed.describe, name="oembed"),
     path("docs/errors", views.errors, name="errors"),
     path("docs/protocol", views.protocol, name="protocol"),
     path("asyncapi.json", views.asyncapi, name="asyncapi"),
     re_path(
-        r"^(?P<page>p/[^/]+|docs/errors|docs/protocol|(?:swagger|asyncapi)\.json|swagger\.yaml)/$",
+        rf"^(?P<page>{'|'.join(_WRITTEN)})/$",
         RedirectView.as_view(url="/%(page)s", permanent=False),
     ),
 ]

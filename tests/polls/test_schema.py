@@ -149,7 +149,11 @@ def test_every_code_but_those_of_sockets_and_pages_belongs_to_an_operation(
         for response in operation["responses"].values()
         for code in re.findall("`([a-z_]+)`: ", response["description"])
     }
-    assert {str(code) for code in Code} - documented == {"forbidden", "too_many"}
+    assert {str(code) for code in Code} - documented == {
+        "forbidden",
+        "format_not_offered",
+        "too_many",
+    }
 
 
 # -- what the examples promise -----------------------------------------------------------------
@@ -336,6 +340,7 @@ def test_catalogue_is_the_contracts() -> None:
         422: "idempotency_key_reused",
         429: "too_many",
         500: "internal_error",
+        501: "format_not_offered",
         503: "overloaded unavailable outcome_unknown",
     }
     expected = {code: status for status, codes in by_status.items() for code in codes.split()}

@@ -1,0 +1,229 @@
+"""The pages of one poll: its ballot, its results, the big screen, and the codes that lead there."""
+
+import io
+import secrets
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import segno
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+
+from accounts.models import User
+from polls.api.authentication import cookie_token, set_voter_cookie
+from polls.domain import voters, voting
+from polls.domain.access import Viewer, access_poll_by_code, may_see_results
+from polls.domain.results import Count, read_count
+from polls.enums import Identity, Visibility
+from polls.errors import CATALOGUE, Refusal
+from polls.models import Poll
+from web import words
+from web.addresses import public_url, qr_svg, spoken
+from web.ballots import FORMS
+from web.errors import View, answer, only
+
+_counted = Signer(salt="polls.counted")
+_QR_SCALE = 12  # pixels a module: about 400 in all
+
+
+def voter_of(request: HttpRequest, token: str | None, key: str | None = None) -> voting.Voter:
+    """Return whoever holds the browser: its account, its voter token, its form's key."""
+    user_id = request.user.pk if isinstance(request.user, User) else None
+    return voting.Voter(user_id=user_id, token=token, idempotency_key=key)
+
+
+def _refusals_as_pages(view: View) -> View:
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - the page's own
+        try:
+            return view(request, *args, **kwargs)
+        except Refusal as refusal:
+            return answer(request, refusal)
+
+    return answered
+
+
+def page(*methods: str) -> Callable[[View], View]:
+    """Make a view a page that no cache keeps: it takes these methods and tells refusals."""
+
+    def decorate(view: View) -> View:
+        return never_cache(only(*methods)(_refusals_as_pages(view)))
+
+    return decorate
+
+
+# -- the ballot ------------------------------------------------------------------------------
+
+
+@never_cache
+@only("GET", "HEAD", "POST")
+def poll(request: HttpRequest, join_code: str) -> HttpResponse:
+    """Show a poll: its ballot, and its count as it moves. A POST casts the ballot."""
+    token = cookie_token(request) or voters.issue_voter_token()
+    voter = voter_of(request, token)
+    try:
+        found = access_poll_by_code(join_code, voter.viewer())
+        if request.method == "POST":
+            response = _cast(request, found, token)
+        else:
+            response = render(request, "web/poll.html", ballot_context(request, found, voter))
+    except Refusal as refusal:
+        response = answer(request, refusal)
+    set_voter_cookie(request, response, token)
+    return response
+
+
+def _cast(request: HttpRequest, found: Poll, token: str) -> HttpResponse:
+    """Cast the form's ballot and go back to the page, which then shows the vote."""
+    voter = voter_of(request, token, request.POST.get("key"))
+    try:
+        cast = voting.cast_vote(found.id, FORMS[found.kind].read(request.POST), voter)
+    except Refusal as refusal:
+        context = ballot_context(request, found, voter) | {"problem": words.told(refusal)}
+        response = render(request, "web/poll.html", context, status=refusal.status)
+        # What may pass says so: the same form with the same key can be sent again.
+        if CATALOGUE[refusal.code].retry_after is not None:
+            response.headers["Retry-After"] = refusal.headers["Retry-After"]
+        return response
+    query = {name: request.GET[name] for name in ("lang",) if name in request.GET}
+    if found.identity == Identity.OPEN:
+        # Nobody can look such a vote up again, so the way back carries what it came to.
+        query["counted"] = _counted.sign(cast.receipt)
+    back = reverse("poll", kwargs={"join_code": found.join_code})
+    response = redirect(f"{back}?{urlencode(query)}" if query else back)
+    response.status_code = 303
+    return response
+
+
+def _receipt_of(request: HttpRequest, own: voting.StandingVote | None) -> str | None:
+    """Return the receipt of the voter's vote, as it stands or as they come from casting it."""
+    if own is not None:
+        return own.receipt
+    try:
+        return _counted.unsign(request.GET.get("counted", ""))
+    except BadSignature:
+        return None
+
+
+def _own_vote(found: Poll, voter: voting.Voter) -> voting.StandingVote | None:
+    try:
+        return voting.find_vote(found.id, voter)
+    except Refusal:
+        return None  # an open poll, or no account: nobody to look up
+
+
+def ballot_context(request: HttpRequest, found: Poll, voter: voting.Voter) -> dict[str, Any]:
+    """Return what the ballot's page shows of a poll to this voter."""
+    own = _own_vote(found, voter)
+    context = poll_context(request, found, voter.viewer())
+    receipt = _receipt_of(request, own)
+    for option in context["options"]:
+        option["chosen"] = own is not None and option["id"] in own.choices
+    form = FORMS[found.kind]
+    return context | {
+        "ballot": form,
+        "rule": form.rule(found, len(context["options"])),
+        "several": found.max_selections > 1,
+        "identity": words.identity_in_words(found.identity),
+        "receipt": receipt,
+        "voted": receipt is not None,
+        "login": resolve_url(settings.LOGIN_URL),
+        "needs_account": found.identity == Identity.ACCOUNT and voter.user_id is None,
+        # The key of this form: sent twice, it counts once.
+        "key": voter.idempotency_key or request.POST.get("key") or secrets.token_urlsafe(24),
+        "texts": words.voting_texts(),
+    }
+
+
+# -- what every page of a poll shows ---------------------------------------------------------
+
+
+def poll_context(request: HttpRequest, found: Poll, viewer: Viewer) -> dict[str, Any]:
+    """Return what every page of a poll shows: its words, and its count to whoever may see it."""
+    count = read_count(found) if may_see_results(found, viewer) else None
+    address = public_url(request, f"/p/{found.join_code}")
+    return {
+        "poll": found,
+        "status": found.status_now,
+        "status_word": words.word_of(found.status_now),
+        "options": _options(found, count),
+        "count": count,
+        "hidden_because": "" if count else words.hidden_because(found.results_visibility),
+        "follows_votes": found.results_visibility == Visibility.AFTER_VOTE,
+        "owned": viewer.owns(found),
+        "signed_in": viewer.user_id is not None,
+        "address": address,
+        "spoken": spoken(address),
+        "home": spoken(public_url(request)),
+        "image": f"{address}/qr.png",
+        "texts": words.result_texts(),
+    }
+
+
+def _options(found: Poll, count: Count | None) -> list[dict[str, Any]]:
+    """Return the options in their order, with votes and share (of all ballots) where shown."""
+    votes = {option.id: option.votes for option in count.options} if count else {}
+    return [
+        {
+            "id": str(option.id),
+            "text": option.text,
+            "votes": votes.get(option.id),
+            "share": votes[option.id] / count.ballots
+            if count and count.ballots and option.id in votes
+            else 0,
+        }
+        for option in found.options.all()
+    ]
+
+
+# -- results and the big screen --------------------------------------------------------------
+
+
+@page("GET", "HEAD")
+def results(request: HttpRequest, join_code: str) -> HttpResponse:
+    """Show a poll's count as it moves."""
+    viewer = voter_of(request, cookie_token(request)).viewer()
+    found = access_poll_by_code(join_code, viewer)
+    return render(request, "web/results.html", poll_context(request, found, viewer))
+
+
+@page("GET", "HEAD")
+def present(request: HttpRequest, join_code: str) -> HttpResponse:
+    """Show a poll on the big screen; its owner can run it from there."""
+    viewer = voter_of(request, cookie_token(request)).viewer()
+    found = access_poll_by_code(join_code, viewer)
+    context = poll_context(request, found, viewer)
+    many = len(context["options"])
+    context |= {
+        "qr": qr_svg(context["address"]),
+        "size": next(size for most, size in _SIZES if many <= most),
+    }
+    return render(request, "web/present.html", context)
+
+
+# How large the big screen writes, by the number of options.
+_SIZES = ((4, "few"), (8, "some"), (100, "many"))
+
+
+@only("GET", "HEAD")
+def qr_image(request: HttpRequest, join_code: str, form: str) -> HttpResponse:
+    """Answer the QR code of a poll's address, as a picture to put on a slide or a sheet."""
+    try:
+        found = access_poll_by_code(join_code, voter_of(request, None).viewer())
+    except Refusal as refusal:
+        return answer(request, refusal)
+    picture = io.BytesIO()
+    code = segno.make(public_url(request, f"/p/{found.join_code}"), error="m", micro=False)
+    code.save(picture, kind=form, scale=_QR_SCALE, light="#fff")
+    kinds = {"png": "image/png", "svg": "image/svg+xml"}
+    return HttpResponse(
+        picture.getvalue(),
+        content_type=kinds[form],
+        headers={"Cache-Control": "public, max-age=3600" if settings.PUBLIC_URL else "no-store"},
+    )

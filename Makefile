@@ -85,6 +85,12 @@ test-servers: $(VENV)/dev.stamp ## the suite on PostgreSQL and Redis (ARGS="-k n
 test-embedded: $(VENV)/dev.stamp ## the suite on the embedded default
 	@STACK=embedded $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
+.PHONY: test-browser
+test-browser: $(VENV)/dev.stamp ## the pages in Chromium, which it installs where that is allowed
+	@$(BIN)/python -m devtools.chromium
+	@$(BIN)/python -m pytest -p pytest_playwright.pytest_playwright $(SIDE_BY_SIDE) \
+	  tests/browser $(ARGS)
+
 .PHONY: test-protocol
 test-protocol: $(VENV)/dev.stamp ## AsyncAPI's own parser reads the protocol that a server publishes
 	@$(BIN)/python -m devtools.asyncapi
@@ -111,6 +117,15 @@ format: $(VENV)/dev.stamp ## let ruff lay the code out
 .PHONY: docs
 docs: $(VENV)/run.stamp ## write docs/errors.md from the catalogue
 	@$(BIN)/python manage.py errors_doc > docs/errors.md
+
+.PHONY: messages
+messages: $(VENV)/dev.stamp ## gather the texts of the pages for translators, and compile theirs
+	@$(BIN)/python -m devtools.messages
+
+.PHONY: screenshots
+screenshots: $(VENV)/dev.stamp ## draw each page, phone and desktop, light and dark, into docs/images
+	@$(BIN)/python -m devtools.chromium
+	@$(BIN)/python -m devtools.screenshots
 
 # -- upkeep -----------------------------------------------------------------------------------
 .PHONY: requirements

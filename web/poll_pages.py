@@ -123,8 +123,9 @@ def ballot_context(request: HttpRequest, found: Poll, voter: voting.Voter) -> di
     own = _own_vote(found, voter)
     context = poll_context(request, found, voter.viewer())
     receipt = _receipt_of(request, own)
+    marked = own.choices if own is not None else request.POST.getlist("choices")
     for option in context["options"]:
-        option["chosen"] = own is not None and option["id"] in own.choices
+        option["chosen"] = option["id"] in marked
     form = FORMS[found.kind]
     return context | {
         "ballot": form,

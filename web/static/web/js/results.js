@@ -7,10 +7,7 @@ import { element, isCount, names, places, root, show, showConnection, showCount,
 import { slowly, summary } from "./parts/summary.js";
 
 const options = names();
-const history = new History(
-  { chart: element("chart"), table: element("history-table"), section: element("history") },
-  options,
-);
+const history = new History({ chart: element("chart"), table: element("history-table") }, options);
 const tell = slowly((text) => write("summary", text));
 let ballots = 0;
 

@@ -45,7 +45,7 @@ export class History {
   #frame = 0;
 
   /**
-   * @param {{ chart: HTMLElement, table: HTMLElement, section: HTMLElement }} places
+   * @param {{ chart: HTMLElement, table: HTMLElement }} places
    * @param {Map<string, string>} names
    */
   constructor(places, names) {
@@ -75,6 +75,7 @@ export class History {
   /** Forget everything: the poll has begun anew. */
   clear() {
     this.points = [];
+    this.#drawSoon();
   }
 
   /** Return how many marks came within the last minute. */
@@ -88,7 +89,7 @@ export class History {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       if (this.points.length > 1) this.#draw();
-      this.places.section.hidden = this.points.length < 2;
+      else this.places.chart.replaceChildren();
     });
   }
 

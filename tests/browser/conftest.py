@@ -1,0 +1,110 @@
+"""A real Chromium, people with browsers of their own, and the server that they meet."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from devtools import chromium
+from tests.live import Caller, Server
+
+expect.set_options(timeout=10_000)
+# Without these a browser asks its maker's hosts for this and that at every start.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Launch the system's Chromium; Playwright's own is never downloaded."""
+    return {**browser_type_launch_args, "executable_path": chromium.find(), "args": QUIET}
+
+
+class Person:
+    """Somebody with a browser of their own, and what went wrong in it."""
+
+    def __init__(self, server: Server, context: BrowserContext) -> None:
+        self.server = server
+        self.context = context
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', (e) =>"
+            " console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`));"
+        )
+        self.page = self._watched(context.new_page())
+
+    def _watched(self, page: Page) -> Page:
+        page.on("pageerror", lambda error: self.faults.append(f"{page.url}: {error}"))
+        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("request", lambda request: self.requests.append(request.url))
+        return page
+
+    def _hear(self, kind: str, text: str) -> None:
+        # What the network does is no fault of the page: it is told as "Failed to load resource".
+        if kind == "error" and "ERR_" not in text and "Failed to load resource" not in text:
+            self.faults.append(text)
+
+    def goto(self, path: str) -> Page:
+        """Open a page of the service."""
+        self.page.goto(self.server.url + path)
+        return self.page
+
+    def log_in(self, name: str) -> None:
+        """Log in as the organiser whom `Server.sign_up` made under this name."""
+        page = self.goto("/accounts/login/")
+        page.fill("[name=login]", name)
+        page.fill("[name=password]", "correct horse battery staple")
+        page.locator("main form button").first.click()
+        page.wait_for_url(lambda url: urlsplit(url).path != "/accounts/login/")
+
+
+People = Callable[..., Person]
+
+
+@pytest.fixture
+def people(browser: Browser, live: Server) -> Iterator[People]:
+    """Make people, each with cookies of their own; at the end nothing may have gone wrong."""
+    made: list[Person] = []
+
+    def make(server: Server = live, **how: Any) -> Person:
+        person = Person(server, browser.new_context(**{"locale": "en-GB", **how}))
+        made.append(person)
+        return person
+
+    yield make
+    faults = [fault for person in made for fault in person.faults]
+    for person in made:
+        person.context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def organiser(live: Server) -> Caller:
+    """The account that makes the polls, over the API."""
+    return live.sign_up()
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something is so, or fail."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def choose(page: Page, text: str) -> None:
+    """Tap an option."""
+    page.locator("#ballot label", has_text=text).click()
+
+
+def vote(page: Page, text: str) -> None:
+    """Tap an option, then the button, and wait for the receipt."""
+    choose(page, text)
+    page.locator("#vote").click()
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.")

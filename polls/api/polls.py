@@ -30,6 +30,7 @@ from polls.domain.access import (
 )
 from polls.domain.current import Current, read_current
 from polls.domain.definition import Definition
+from polls.domain.reset import MAX_MARKS, reset_poll
 from polls.domain.timeline import MAX_BUCKETS
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Poll
@@ -215,6 +216,24 @@ class CloseView(View):
     def post(self, request: Request, poll_id: uuid.UUID) -> Response:
         """Close a poll; the count at that moment is the count for ever."""
         return _moved(self, request, poll_id, lifecycle.close_poll)
+
+
+class ResetView(View):
+    """Resetting."""
+
+    @operation(
+        "Remove all votes, after a rehearsal",
+        tag="polls",
+        description="As if nobody had ever voted: the count is nought, old receipts are unknown, "
+        "and everybody may vote again. A poll that was closed once is never reset, nor is one "
+        f"whose ballots hold more than {MAX_MARKS:,} selections.",
+        answers={200: _A_POLL},
+        errors=[*_OWNERS, Code.POLL_CLOSED, Code.POLL_FROZEN],
+        public=False,
+    )
+    def post(self, request: Request, poll_id: uuid.UUID) -> Response:
+        """Reset a poll; where nobody has voted nothing changes."""
+        return _moved(self, request, poll_id, reset_poll)
 
 
 class CodesView(View):

@@ -10,7 +10,7 @@ from polls.api import serializers
 from polls.api.base import View
 from polls.api.polls import NewestFirst
 from polls.api.schema import operation
-from polls.domain import ballot_box, deadline, definition, tickets, timeline, voting
+from polls.domain import ballot_box, deadline, definition, reset, tickets, timeline, voting
 from polls.enums import NOT_AVAILABLE
 from polls.strict_json import MAX_DEPTH
 
@@ -39,6 +39,7 @@ def limits_body() -> dict[str, object]:
             "requests_per_process": settings.DJANGO_THREADS + settings.DJANGO_QUEUE,
             "request_milliseconds": int(deadline.REQUEST_SECONDS * 1000),
             "queued_votes_per_process": ballot_box.QUEUE_LIMIT,
+            "reset_marks": reset.MAX_MARKS,
             "timeline_buckets": timeline.MAX_BUCKETS,
             "ticket_seconds": int(tickets.LIFETIME.total_seconds()),
             "ticket_polls": tickets.MAX_POLLS,

@@ -12,6 +12,7 @@ urlpatterns = [
     path("polls/<uuid:poll_id>/", polls.PollView.as_view()),
     path("polls/<uuid:poll_id>/open/", polls.OpenView.as_view()),
     path("polls/<uuid:poll_id>/close/", polls.CloseView.as_view()),
+    path("polls/<uuid:poll_id>/reset/", polls.ResetView.as_view()),
     path("polls/<uuid:poll_id>/codes/", polls.CodesView.as_view()),
     path("polls/<uuid:poll_id>/votes/", votes.VotesView.as_view()),
     path("polls/<uuid:poll_id>/results/", polls.ResultsView.as_view()),

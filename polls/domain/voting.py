@@ -301,12 +301,9 @@ def find_vote(poll_id: uuid.UUID, voter: Voter) -> StandingVote | None:
     )
     if ballot_id is None:
         return None
-    receipt = Ballot.objects.values_list("receipt", flat=True).get(poll=poll, id=ballot_id)
-    chosen = Selection.objects.filter(poll=poll, ballot_id=ballot_id)
-    return StandingVote(
-        receipt=bytes(receipt).hex(),
-        choices=[
-            str(option)
-            for option in chosen.order_by("option__position").values_list("option_id", flat=True)
-        ],
-    )
+    chosen = Selection.objects.filter(poll=poll, ballot_id=ballot_id).order_by("option__position")
+    choices = [str(option) for option in chosen.values_list("option_id", flat=True)]
+    # Last, for a reset takes all of it at once: where the ballot still stands, so did its marks.
+    receipts = Ballot.objects.filter(poll=poll, id=ballot_id).values_list("receipt", flat=True)
+    receipt = receipts.first()
+    return None if receipt is None else StandingVote(bytes(receipt).hex(), choices)

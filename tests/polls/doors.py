@@ -26,6 +26,7 @@ BODILESS = {
     "voter": ("POST", "/api/v1/voters/"),
     "open": ("POST", f"{POLL}open/"),
     "close": ("POST", f"{POLL}close/"),
+    "reset": ("POST", f"{POLL}reset/"),
     "delete": ("DELETE", POLL),
     "withdraw": ("DELETE", VOTES),
     "revoke": ("DELETE", "/api/v1/auth/tokens/{token}/"),

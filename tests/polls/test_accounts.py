@@ -308,6 +308,7 @@ def test_session_cookie_writes_with_a_csrf_token() -> None:
         ("DELETE", "{poll}"),
         ("POST", "{poll}open/"),
         ("POST", "{poll}close/"),
+        ("POST", "{poll}reset/"),
         ("POST", "{poll}codes/"),
         ("POST", "{poll}votes/"),
         ("PUT", "{poll}votes/"),

@@ -41,10 +41,11 @@ def test_keyed_hash_is_hmac(length: int) -> None:
 # Another process that changes polls as it is told, line by line.
 _CHANGER = """
 import json, uuid
-from polls.domain import lifecycle, polls
+from polls.domain import lifecycle, polls, reset
 for line in sys.stdin:
     poll, what, changes = json.loads(line)
-    work = {"edit": polls.edit_poll, "close": lifecycle.close_poll, "delete": lifecycle.delete_poll}
+    work = {"edit": polls.edit_poll, "close": lifecycle.close_poll,
+            "delete": lifecycle.delete_poll, "reset": reset.reset_poll}
     work[what](uuid.UUID(poll), *([changes] if changes else []))
     connection.close()
     print("done", flush=True)
@@ -146,6 +147,21 @@ def test_vote_that_the_change_allows_is_counted_and_answered_by_the_new_definiti
     door, status, answer = hall.vote(0, 2)
     assert (door, status, _titles(answer)) == ("django", 201, expected)
     assert [hall.vote(0, 2)[:2] for _ in range(2)] == [("express", 201)] * 2
+
+
+def test_voter_may_vote_again_once_another_process_has_reset_the_poll(
+    hall: Hall, changer: Changer
+) -> None:
+    choices = {"choices": [hall.poll["options"][0]["id"]]}
+    body, token = json.dumps(choices).encode(), issue_voter_token()
+
+    def vote() -> tuple[str, int]:
+        answer, door = hall.doors.ask(vote_of(token, body, hall.poll["id"]))
+        return door, answer.status
+
+    assert [vote(), vote()] == [("express", 201), ("express", 409)]
+    changer.change(hall.poll, "reset", {})
+    assert [vote(), vote()] == [("django", 201), ("express", 409)]
 
 
 def test_receipt_shows_no_results_once_they_are_hidden(hall: Hall, changer: Changer) -> None:

@@ -13,6 +13,7 @@ from polls.domain import current, lifecycle
 from polls.domain.ballot_paper import BallotPaper
 from polls.domain.current import Current, read_current
 from polls.domain.polls import edit_poll
+from polls.domain.reset import reset_poll
 from polls.domain.results import Count, read_counts
 from polls.models import Poll
 from tests.cast import Person
@@ -31,6 +32,10 @@ def _vote(paper: BallotPaper) -> None:
 
 def _rename(paper: BallotPaper) -> None:
     edit_poll(paper.poll_id, {"title": "Supper?"})
+
+
+def _reset(paper: BallotPaper) -> None:
+    reset_poll(paper.poll_id)
 
 
 def _close(paper: BallotPaper) -> None:
@@ -63,6 +68,7 @@ def test_count_that_nothing_has_changed_is_kept_with_its_bytes(alice: Person) ->
 HAPPENINGS: dict[str, list[Callable[[BallotPaper], None]]] = {
     "vote": [_vote],
     "edit": [_rename],
+    "reset": [_reset],
     "close": [_close],
     "certificate": [_close, _certify],
     "age": [_grow_old],

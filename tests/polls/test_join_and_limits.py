@@ -89,6 +89,7 @@ def test_limits_are_public_and_complete(charlie: Person) -> None:
             "requests_per_process": 264,
             "request_milliseconds": 4500,
             "queued_votes_per_process": 10_000,
+            "reset_marks": 100_000,
             "timeline_buckets": 300,
             "ticket_seconds": 60,
             "ticket_polls": 100,

@@ -270,6 +270,7 @@ def test_deleted_poll_is_gone_for_everybody_on_every_route(alice: Person) -> Non
         ("DELETE", path, None),
         ("POST", f"{path}open/", None),
         ("POST", f"{path}close/", None),
+        ("POST", f"{path}reset/", None),
         ("POST", f"{path}codes/", {"count": 1}),
     ]
     for method, route, body in owners:

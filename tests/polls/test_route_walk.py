@@ -33,6 +33,7 @@ CALLS = {
     ("DELETE", ""): OWNERS,
     ("POST", "open/"): OWNERS,
     ("POST", "close/"): OWNERS,
+    ("POST", "reset/"): OWNERS,
     ("POST", "codes/"): OWNERS,
     ("POST", "votes/"): EVERYBODYS,
     ("GET", "votes/"): EVERYBODYS,

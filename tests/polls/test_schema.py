@@ -245,6 +245,7 @@ def test_answers_have_the_documented_shape(
         (somebody, "POST", f"{poll_path}votes/", {"choices": ["x"]}, 400),
         (somebody, "POST", "/api/v1/live-tickets/", {"polls": [poll["id"]]}, 201),
         (alice, "POST", f"{poll_path}open/", None, 200),
+        (alice, "POST", f"{poll_path}reset/", None, 200),
         (alice, "PATCH", poll_path, {"title": "Dinner?"}, 200),
         (alice, "POST", f"{poll_path}close/", None, 200),
         (alice, "GET", "/api/v1/polls/", None, 200),

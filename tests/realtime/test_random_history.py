@@ -98,6 +98,10 @@ def _edit(**fields: Any) -> Callable[[History], None]:
     return edit
 
 
+def reset(history: History) -> None:
+    history.owner.post(f"{history.poll['links']['self']}reset/")
+
+
 def close(history: History) -> None:
     history.owner.post(f"{history.poll['links']['self']}close/")
 
@@ -116,8 +120,9 @@ votes = st.lists(st.integers(0, 1), min_size=1, max_size=2, unique=True).map(
 edits = st.sampled_from(
     [_edit(title="Supper?"), _edit(results_visibility="owner"), _edit(results_visibility="always")]
 )
+resets = st.just(reset)
 ends = st.sampled_from([close, reach_deadline])
-does = st.tuples(st.just("do"), st.one_of(votes, votes, edits), st.booleans())
+does = st.tuples(st.just("do"), st.one_of(votes, votes, edits, resets), st.booleans())
 comes_late = st.tuples(st.just("late"), st.integers(0, 50), st.just(0))
 joins = st.tuples(st.just("join"), st.none() | st.integers(0, 50), st.booleans())
 compares = st.tuples(st.just("compare"), st.just(0), st.just(0))

@@ -58,6 +58,11 @@ def close_now(owner: Caller, poll: Poll) -> None:
     assert owner.post(f"{poll['links']['self']}close/").status_code == 200
 
 
+def vote_and_reset(owner: Caller, poll: Poll) -> None:
+    vote(owner, poll)
+    assert owner.post(f"{poll['links']['self']}reset/").status_code == 200
+
+
 def vote_and_close(owner: Caller, poll: Poll) -> None:
     vote(owner, poll)
     close_now(owner, poll)
@@ -117,6 +122,7 @@ ACTIONS: list[tuple[Action, Poll]] = [
     (vote_twice, OPEN),
     (open_now, DRAFT),
     (open_now, SCHEDULED),
+    (vote_and_reset, OPEN),
     (close_now, OPEN),
     (close_now, SCHEDULED),
     (vote_and_close, OPEN),

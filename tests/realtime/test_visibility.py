@@ -197,6 +197,34 @@ def test_results_that_open_while_a_ticket_is_waited_for_are_shown(
         assert early.frame() == snapshot_of(results_of(organiser, draft))
 
 
+def test_reset_shows_nought_and_hides_results_from_those_whose_vote_is_gone(
+    live: Server, organiser: Caller
+) -> None:
+    shown, hidden = organiser.make_poll(), organiser.make_poll(results_visibility="after_vote")
+    ann = live.voter()
+    for poll in (shown, hidden):
+        assert ann.vote(poll, 0).status_code == 201
+    with (
+        dashboard(live, shown) as screen,
+        dashboard(live, hidden, ticket=ticket_for(ann, hidden)) as anns,
+        dashboard(live, hidden, "?view=status", ticket=ticket_for(ann, hidden)) as phone,
+        dashboard(live, hidden, ticket=ticket_for(organiser, hidden)) as owner,
+    ):
+        for one in (screen, anns, owner):
+            assert one.frame()["ballots"] == 1
+        phone.until_ballots(1)
+        for poll in (shown, hidden):
+            assert organiser.post(f"{poll['links']['self']}reset/").status_code == 200
+        assert screen.frame() == tally_of(results_of(organiser, shown))
+        assert owner.frame() == tally_of(results_of(organiser, hidden))
+        assert screen.frames[-1]["ballots"] == owner.frames[-1]["ballots"] == 0
+        remedy = CATALOGUE[Code.RESULTS_HIDDEN].remedy
+        assert anns.end() == ([error_of(hidden, "results_hidden", remedy)], 4403)
+        assert phone.frame() == status_of(hidden)
+        assert ann.vote(hidden, 1).status_code == 201
+        phone.until_results_open(results_of(ann, hidden))
+
+
 def test_edit_that_hides_nothing_leaves_every_socket_open(live: Server, organiser: Caller) -> None:
     poll = organiser.make_poll()
     with dashboard(live, poll) as screen:

@@ -1,0 +1,66 @@
+"""Resetting a poll after a rehearsal: as if nobody had ever voted."""
+
+import secrets
+import uuid
+
+from django.db import transaction
+from django.db.models import F, Sum
+
+from polls import events
+from polls.domain.lifecycle import lock_poll
+from polls.errors import Code, Refusal
+from polls.models import (
+    Ballot,
+    Participation,
+    Poll,
+    PollKey,
+    PollTally,
+    Selection,
+    Tally,
+    TallyBucket,
+)
+
+# A reset is one transaction, or somebody would meet half of it: what it deletes must be gone well
+# within a request's time, in which it holds back all votes in this poll.
+MAX_MARKS = 100_000  # selections
+
+
+def reset_poll(poll_id: uuid.UUID) -> None:
+    """Remove all votes of a poll that never was closed, under its lock; nobody has voted then.
+
+    It gets a new key, so old receipts and voters are unknown, and a new revision, so a vote on its
+    way is checked anew and counted after the reset, or refused. Does nothing where nobody has
+    voted. Raises `poll_closed`, and `poll_frozen` where there are more than MAX_MARKS selections.
+    """
+    with transaction.atomic():
+        poll = lock_poll(poll_id)
+        if poll.is_closed:
+            raise Refusal(Code.POLL_CLOSED, "A count that was final stands; make a new poll.")
+        if not Participation.objects.filter(poll=poll).exists():
+            return
+        _refuse_too_many(poll)
+        poll.revision += 1
+        poll.save(update_fields=["revision"])
+        _remove_votes(poll)
+        PollKey.objects.filter(poll=poll).update(key=secrets.token_bytes(32))
+    events.publish(poll_id, events.Event.EDITED)
+
+
+def _refuse_too_many(poll: Poll) -> None:
+    marks = Tally.objects.filter(poll=poll).aggregate(marks=Sum("votes"))["marks"] or 0
+    if marks > MAX_MARKS:
+        raise Refusal(
+            Code.POLL_FROZEN,
+            f"Its ballots hold {marks:,} selections, and a reset takes {MAX_MARKS:,} at most. "
+            "Make a new poll.",
+        )
+
+
+def _remove_votes(poll: Poll) -> None:
+    """Delete in the order in which everybody locks; selections refer to their ballots."""
+    Participation.objects.filter(poll=poll).delete()
+    Selection.objects.filter(poll=poll).delete()
+    Ballot.objects.filter(poll=poll).delete()
+    PollTally.objects.filter(poll=poll).update(seq=F("seq") + 1, ballots=0)
+    Tally.objects.filter(poll=poll).update(votes=0, points=F("points") * 0)  # null stays null
+    TallyBucket.objects.filter(poll=poll).delete()

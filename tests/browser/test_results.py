@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.conftest import People, until
+from tests.browser.conftest import People
 from tests.live import Caller, Server
 
 
@@ -103,9 +103,8 @@ def test_where_sockets_are_blocked_the_results_are_asked_for(
     expect(page.locator("#ballots")).to_have_text("1 ballot")
     asked = [url for url in person.requests if url.endswith(poll["links"]["results"])]
     assert asked
-    unchanged = []
-    page.on("response", lambda answer: unchanged.append(answer.status))
-    until(lambda: bool(page.wait_for_timeout(100)) or 304 in unchanged)
+    with page.expect_response(lambda answer: answer.status == 304):
+        pass
     organiser.post(f"{poll['links']['self']}close/")
     expect(page.locator("#connection")).to_have_text("final")
     expect(page.locator("#status")).to_have_text("Closed")
@@ -121,7 +120,7 @@ def test_hidden_results_are_nowhere_until_they_open(people: People, organiser: C
             "The results are shown when the poll is closed."
         )
         assert shown(page) == []
-        assert "ballot" not in page.locator("#ballots").text_content() or ""
+        expect(page.locator("#ballots")).to_have_text("")
 
 
 def test_results_appear_when_the_poll_closes(people: People, organiser: Caller) -> None:

@@ -20,6 +20,7 @@ from web.poll_pages import ballot_context, page
 
 _WIDTH = 480
 _HEIGHT, _ROW_HEIGHT = 300, 68  # until the frame has told its own; for each option
+_DIGITS = 5  # of the widest screen
 _EMBEDDABLE = frozenset({"poll", "results", "embed"})
 
 
@@ -98,7 +99,7 @@ def _size(request: HttpRequest, name: str) -> int | None:
     text = request.GET.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 5 and int(text)):  # noqa: PLR2004 - digits of a screen
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text)):
         detail = "It is a number of pixels."
         raise Refusal(Code.MALFORMED, errors=[FieldError(name, "invalid", detail)])
     return int(text)

@@ -134,7 +134,6 @@ def result_texts() -> dict[str, object]:
         "alone": _("{leader} has all votes: {votes}."),
         "leads": _("{leader} leads with {votes} of {ballots}, {margin} ahead of {second}."),
         "won": _("{leader} has the most votes: {votes} of {ballots}, {margin} more than {second}."),
-        "and": _("{first} and {last}"),
         "pace": _("{n} in the last minute"),
         "time": _("Time"),
         "hidden": _("The results are hidden on this screen. Press H to show them."),

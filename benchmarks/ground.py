@@ -125,6 +125,7 @@ def make_polls(url: str, count: int, identity: str) -> list[Poll]:
             for _ in range(6):
                 rest, place = divmod(rest, len(_CODE))
                 code += _CODE[place]
+            cursor.execute("INSERT INTO polls_joincode VALUES (%s)", [code])
             cursor.execute(_POLL, [poll.id, code, identity])
             cursor.execute("INSERT INTO polls_pollkey VALUES (%s, %s)", [poll.id, os.urandom(32)])
             cursor.execute(

@@ -12,6 +12,7 @@ class Code(StrEnum):
     MALFORMED = "malformed"
     NOT_AVAILABLE = "not_available"
     INVALID_POLL = "invalid_poll"
+    INVALID_EVENT = "invalid_event"
     INVALID_BALLOT = "invalid_ballot"
     INVALID_ACCOUNT = "invalid_account"
     BAD_HOST = "bad_host"
@@ -67,6 +68,12 @@ CATALOGUE: Mapping[Code, Entry] = {
     ),
     Code.INVALID_POLL: Entry(
         400, "The poll's definition is not possible", "Mend the fields named under `errors`."
+    ),
+    Code.INVALID_EVENT: Entry(
+        400,
+        "The event is not possible",
+        "Mend the fields named under `errors`. An event takes your own polls, each once, and each "
+        "in one event alone.",
     ),
     Code.INVALID_BALLOT: Entry(
         400,

@@ -1,4 +1,4 @@
-"""What can happen to a poll or to who may see it, and the one sink that hears of it.
+"""What can happen to a poll, to an event or to who may see it, and the one sink that hears of it.
 
 The domain publishes after commit; realtime plugs the sink in when it is ready. Without a sink
 (a management command, a migration) an event is dropped: dashboards compare themselves with the
@@ -21,6 +21,7 @@ class Event(StrEnum):
     CLOSED = "closed"
     EDITED = "edited"
     DELETED = "deleted"
+    AGENDA = "agenda"  # an event's title, order or current poll; the id is the event's
     REVOKED = "revoked"  # somebody's token no longer counts, for whatever poll
 
 
@@ -34,7 +35,7 @@ def set_sink(sink: Sink) -> None:
 
 
 def publish(poll_id: uuid.UUID | None, event: Event) -> None:
-    """Tell the sink, after commit; None is for no poll in particular.
+    """Tell the sink, after commit; None is for no poll in particular, AGENDA has an event's id.
 
     A broken sink is logged and never reaches the voter.
     """

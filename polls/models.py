@@ -1,9 +1,9 @@
-"""The tables of a poll. Every hot key starts with the poll, so that they can be split by it.
+"""The tables of polls and events. Every hot key starts with the poll, so it can be split by that.
 
 Django has no composite foreign keys: those between ballots, selections, options and tallies are
-written by hand in migration 0002, and tests/polls/test_constraints.py reads them back from both
-databases. Foreign keys that Django would add to the hot tables but that hold no promise are left
-out (`db_constraint=False`); docs/decisions/0003-constraints.md says which and why.
+written by hand in migration 0002, an event's in 0003, and tests/polls/test_constraints.py reads
+them back from both databases. Foreign keys that Django would add to the hot tables but that hold no
+promise are left out (`db_constraint=False`); docs/decisions/0003-constraints.md says which and why.
 """
 
 import uuid
@@ -301,3 +301,67 @@ class LiveTicket(models.Model):
     device = models.CharField(max_length=64, blank=True)
     polls = models.JSONField()
     expires_at = models.DateTimeField(db_index=True)
+
+
+class JoinCode(models.Model):
+    """A code that has been given out. Whatever takes one inserts it here: none means two things.
+
+    It stays when its poll or event is gone: whoever still has the old code must not end up
+    somewhere else.
+    """
+
+    code = models.CharField(max_length=6, primary_key=True)
+
+
+class Event(models.Model):
+    """An evening: polls in order, the one that is shown now, and one code to join by."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="events", db_index=False
+    )
+    # A foreign key by hand: it has been claimed as a JoinCode.
+    join_code = models.CharField(max_length=6, unique=True, editable=False)
+    title = models.CharField(max_length=200)
+    # A foreign key by hand: it is one of this event's.
+    current = models.ForeignKey(
+        Poll,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        null=True,
+        db_index=False,
+        db_constraint=False,
+    )
+    # The version of title, order and current poll, as everybody but the owner reads them.
+    seq = models.PositiveBigIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        """Lists go by their owner."""
+
+        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="event_by_owner")]
+        constraints = [models.CheckConstraint(condition=~Q(title=""), name="event_has_a_title")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class EventPoll(models.Model):
+    """A poll's place in an event. Its primary key is the rule that no poll is in two of them."""
+
+    poll = models.OneToOneField(
+        Poll, on_delete=models.CASCADE, primary_key=True, related_name="event_place"
+    )
+    event = models.ForeignKey(
+        Event, on_delete=models.CASCADE, related_name="places", db_index=False
+    )
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        """Positions may have gaps; (event, poll) is what an event's current poll refers to."""
+
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "position"], name="event_position_unique"),
+            models.UniqueConstraint(fields=["event", "poll"], name="event_poll_of_its_event"),
+        ]

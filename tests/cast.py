@@ -81,6 +81,14 @@ class Person:
         found: dict[str, Any] = response.json()
         return found
 
+    def make_event(self, *polls: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        """Make an event of these polls and return it as it reads."""
+        body = {"title": "An evening", "polls": [poll["id"] for poll in polls], **fields}
+        response = self.post("/api/v1/events/", body)
+        assert response.status_code == 201, response.content
+        found: dict[str, Any] = response.json()
+        return found
+
     def read_poll(self, poll: dict[str, Any]) -> dict[str, Any]:
         """Return a poll as it reads to this person now."""
         response = self.get(poll["links"]["self"])

@@ -95,8 +95,10 @@ def made_stage(live: Server) -> Stage:
     organiser = live.sign_up()
     poll = organiser.make_poll(kind="multiple")
     token = organiser.get("/api/v1/auth/tokens/").json()[0]["id"]
+    event = organiser.post("/api/v1/events/", {"title": "An evening"}).json()["id"]
     caller = Caller(live, {**organiser.headers, **live.voter().headers})
-    return Stage(live, caller, {"poll": poll["id"], "code": poll["join_code"], "token": token})
+    names = {"poll": poll["id"], "code": poll["join_code"], "token": token, "event": event}
+    return Stage(live, caller, names)
 
 
 @pytest.fixture

@@ -46,6 +46,23 @@ POLL: dict[str, Any] = {
         "page": "/p/K7MX4P",
     },
 }
+EVENT_ID = "01980c5e-8f00-7000-8000-0000000000e1"
+NEW_EVENT: dict[str, Any] = {"title": "Annual meeting", "polls": [], "current": None}
+EVENT: dict[str, Any] = {
+    "id": EVENT_ID,
+    "join_code": "W4QEN7",
+    "owner": "alice",
+    "title": "Annual meeting",
+    "created_at": _AT,
+    "seq": 3,
+    "current": POLL_ID,
+    "polls": [{name: POLL[name] for name in ("id", "join_code", "title", "status", "links")}],
+    "links": {
+        "self": f"/api/v1/events/{EVENT_ID}/",
+        "live": f"/ws/events/{EVENT_ID}/",
+        "page": "/e/W4QEN7",
+    },
+}
 RESULTS: dict[str, Any] = {
     "poll": POLL_ID,
     "title": "Lunch?",

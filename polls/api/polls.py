@@ -2,13 +2,10 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpResponse
 from drf_yasg import openapi
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,15 +13,16 @@ from polls.answers import results_answer, timeline_answer
 from polls.api import examples, serializers
 from polls.api.authentication import signed_in, viewer_of
 from polls.api.base import View, created, no_content
+from polls.api.paging import CURSOR, NewestFirst
 from polls.api.problems import response_of
-from polls.api.representations import own_poll_body, poll_body
+from polls.api.representations import event_body, own_poll_body, poll_body
 from polls.api.schema import operation, parameter
 from polls.domain import lifecycle, results
 from polls.domain import polls as domain
 from polls.domain.access import (
     Viewer,
+    access_by_code,
     access_poll,
-    access_poll_by_code,
     access_poll_for_owner,
     require_results,
 )
@@ -32,50 +30,15 @@ from polls.domain.current import Current, read_current
 from polls.domain.definition import Definition
 from polls.domain.reset import MAX_MARKS, reset_poll
 from polls.domain.timeline import MAX_BUCKETS
-from polls.errors import Code, FieldError, Refusal
-from polls.models import Poll
+from polls.errors import Code, Refusal
+from polls.models import Event, Poll
 
 _OWNERS = (Code.AUTHENTICATION_REQUIRED, Code.CSRF_FAILED, Code.NOT_FOUND)
 # Nobody needs an account to read; a token that does not count is refused all the same.
 _READERS = (Code.AUTHENTICATION_REQUIRED, Code.NOT_FOUND)
 _A_POLL: Any = ("The poll", serializers.Poll, examples.POLL)
-_CURSOR = parameter("cursor", openapi.IN_QUERY, "where a page begins: take it from `next`")
 _IF_NONE_MATCH = parameter("If-None-Match", openapi.IN_HEADER, "the ETag of the count you have")
 _READINGS = 3  # how often a poll is read whose rules change meanwhile
-
-
-class NewestFirst(CursorPagination):
-    """Fifty polls a page."""
-
-    page_size = 50
-    ordering = ("-created_at", "-id")
-
-    def decode_cursor(self, request: Request) -> Any:  # noqa: ANN401 - DRF's cursor
-        """Refuse a cursor that was not issued here."""
-        try:
-            cursor = super().decode_cursor(request)
-        except NotFound:
-            raise _unknown_cursor() from None
-        if cursor is not None and not _is_place(cursor):
-            raise _unknown_cursor()
-        return cursor
-
-
-def _unknown_cursor() -> Refusal:
-    detail = "Take it from `next` or `previous`."
-    return Refusal(Code.MALFORMED, errors=[FieldError("cursor", "invalid", detail)])
-
-
-def _is_place(cursor: Any) -> bool:  # noqa: ANN401 - DRF's cursor
-    """Whether a cursor points somewhere: at a time, or past some polls of one time."""
-    if cursor.position is None:
-        return bool(cursor.offset)
-    try:
-        place = datetime.fromisoformat(cursor.position)
-        place.astimezone(UTC)  # as the database will read it
-    except (ValueError, OverflowError):
-        return False
-    return place.tzinfo is not None
 
 
 class PollsView(View):
@@ -93,7 +56,7 @@ class PollsView(View):
                 {"results": [examples.POLL], "next": None, "previous": None},
             )
         },
-        parameters=[_CURSOR],
+        parameters=[CURSOR],
         errors=[Code.AUTHENTICATION_REQUIRED],
         public=False,
     )
@@ -260,7 +223,7 @@ class JoinView(View):
     """What a join code leads to."""
 
     @operation(
-        "Find a poll by its join code",
+        "Find a poll or an event by its join code",
         tag="polls",
         answers={
             200: ("What it leads to", serializers.Joined, {"type": "poll", "poll": examples.POLL})
@@ -268,10 +231,12 @@ class JoinView(View):
         errors=_READERS,
     )
     def get(self, request: Request, code: str) -> Response:
-        """Find a poll; the code may be typed in either case."""
+        """Find a poll or an event; the code may be typed in either case."""
         viewer = viewer_of(request)
-        poll = access_poll_by_code(code, viewer)
-        return Response({"type": "poll", "poll": poll_body(poll, viewer)})
+        found = access_by_code(code, viewer)
+        if isinstance(found, Event):
+            return Response({"type": "event", "event": event_body(found, viewer)})
+        return Response({"type": "poll", "poll": poll_body(found, viewer)})
 
 
 def _seen(request: Request, poll_id: uuid.UUID) -> Current:

@@ -1,9 +1,10 @@
 """How the domain's objects read over the wire."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from polls.domain.access import Viewer, may_see_results
-from polls.models import Poll, PollTally
+from polls.domain.access import Viewer, may_see_results, polls_of
+from polls.models import Event, Poll, PollTally
 
 
 def poll_links(poll: Poll) -> dict[str, str]:
@@ -59,4 +60,44 @@ def _poll_body(poll: Poll, tally: PollTally | None) -> dict[str, Any]:
         "seq": None if tally is None else tally.seq,
         "ballots": None if tally is None else tally.ballots,
         "links": poll_links(poll),
+    }
+
+
+def event_body(event: Event, viewer: Viewer) -> dict[str, Any]:
+    """Return an event as this viewer reads it: drafts are their owner's alone."""
+    (body,) = event_bodies([event], viewer)
+    return body
+
+
+def event_bodies(events: Sequence[Event], viewer: Viewer) -> list[dict[str, Any]]:
+    """Return events as this viewer reads them, all their polls by one query."""
+    polls = polls_of(events, viewer)
+    return [_event_body(event, polls[event.id]) for event in events]
+
+
+def _event_body(event: Event, polls: Sequence[Poll]) -> dict[str, Any]:
+    seen = {poll.id for poll in polls}
+    return {
+        "id": event.id,
+        "join_code": event.join_code,
+        "owner": event.owner.username,
+        "title": event.title,
+        "created_at": event.created_at,
+        "seq": event.seq,
+        "current": event.current_id if event.current_id in seen else None,
+        "polls": [
+            {
+                "id": poll.id,
+                "join_code": poll.join_code,
+                "title": poll.title,
+                "status": poll.status_now,
+                "links": poll_links(poll),
+            }
+            for poll in polls
+        ],
+        "links": {
+            "self": f"/api/v1/events/{event.id}/",
+            "live": f"/ws/events/{event.id}/",
+            "page": f"/e/{event.join_code}",
+        },
     }

@@ -155,11 +155,68 @@ class PollPage(serializers.Serializer[Any]):
     previous = serializers.CharField(allow_null=True)
 
 
-class Joined(serializers.Serializer[Any]):
-    """What a join code leads to."""
+class EventChanges(StrictSerializer):
+    """The fields of an event, each as it may be changed."""
 
-    type = serializers.ChoiceField(choices=["poll"])
-    poll = Poll()
+    title = Text(required=False, help_text="1 to 200 characters")
+    polls = serializers.ListField(
+        child=Text(), required=False, help_text="ids of your own polls, in order; 100 at most"
+    )
+    current = Text(required=False, allow_null=True, help_text="id of the one that is shown")
+
+
+class EventInput(EventChanges):
+    """A new event: only the title is needed."""
+
+    title = Text(help_text="1 to 200 characters")
+
+
+class PollOfEvent(serializers.Serializer[Any]):
+    """A poll as its event names it."""
+
+    id = serializers.UUIDField()
+    join_code = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.ChoiceField(choices=[*Status.values, SCHEDULED])
+    links = Links()
+
+
+class EventLinks(serializers.Serializer[Any]):
+    """Where to go from an event; relative paths."""
+
+    self = serializers.CharField()
+    live = serializers.CharField()
+    page = serializers.CharField()
+
+
+class Event(serializers.Serializer[Any]):
+    """An event as it reads. Drafts are left out, and not current, for all but their owner."""
+
+    id = serializers.UUIDField()
+    join_code = serializers.CharField()
+    owner = serializers.CharField()
+    title = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    seq = serializers.IntegerField(help_text="the version of title, order and current poll")
+    current = serializers.UUIDField(allow_null=True, help_text="the poll that is shown now")
+    polls = PollOfEvent(many=True)
+    links = EventLinks()
+
+
+class EventPage(serializers.Serializer[Any]):
+    """One page of the caller's events."""
+
+    results = Event(many=True)
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+class Joined(serializers.Serializer[Any]):
+    """What a join code leads to: a poll or an event, as `type` says."""
+
+    type = serializers.ChoiceField(choices=["poll", "event"])
+    poll = Poll(required=False)
+    event = Event(required=False)
 
 
 class VoterToken(serializers.Serializer[Any]):

@@ -8,9 +8,18 @@ from rest_framework.response import Response
 from accounts.models import MAX_TOKEN_NAME, User
 from polls.api import serializers
 from polls.api.base import View
-from polls.api.polls import NewestFirst
+from polls.api.paging import NewestFirst
 from polls.api.schema import operation
-from polls.domain import ballot_box, deadline, definition, reset, tickets, timeline, voting
+from polls.domain import (
+    agenda,
+    ballot_box,
+    deadline,
+    definition,
+    reset,
+    tickets,
+    timeline,
+    voting,
+)
 from polls.enums import NOT_AVAILABLE
 from polls.strict_json import MAX_DEPTH
 
@@ -30,6 +39,8 @@ def limits_body() -> dict[str, object]:
             "options_max": definition.MAX_OPTIONS,
             "option_text_characters": definition.MAX_OPTION_TEXT,
             "embed_origins": definition.MAX_EMBED_ORIGINS,
+            "event_polls": agenda.MAX_POLLS,
+            "events_per_page": NewestFirst.page_size,
             "idempotency_key_characters_min": voting.MIN_KEY,
             "idempotency_key_characters_max": voting.MAX_KEY,
             "vote_body_bytes": settings.MAX_VOTE_BODY_BYTES,

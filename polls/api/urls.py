@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from polls.api import accounts, polls, service, votes
+from polls.api import accounts, events, polls, service, votes
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("polls/<uuid:poll_id>/results/", polls.ResultsView.as_view()),
     path("polls/<uuid:poll_id>/timeline/", polls.TimelineView.as_view()),
     path("polls/<uuid:poll_id>/integrity/", polls.IntegrityView.as_view()),
+    path("events/", events.EventsView.as_view()),
+    path("events/<uuid:event_id>/", events.EventView.as_view()),
     path("join/<str:code>/", polls.JoinView.as_view()),
     path("voters/", votes.VotersView.as_view()),
     path("live-tickets/", votes.TicketsView.as_view()),

@@ -1,14 +1,14 @@
-"""Who may reach a poll and who may see its results: the one rule behind every door."""
+"""Who may reach a poll or an event, and who may see results: the one rule behind every door."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from polls.domain import lifecycle
 from polls.domain.ballot_paper import load_ballot_paper
 from polls.enums import Identity, Status, Visibility
 from polls.errors import Code, Refusal
-from polls.models import Participation, Poll
+from polls.models import IS_DUE, Event, Participation, Poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ def access_poll(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
 
 def access_poll_by_code(join_code: str, viewer: Viewer) -> Poll:
     """Return the poll of a join code, typed in either case."""
-    poll_id = (
-        Poll.objects.standing()
-        .filter(join_code=join_code.upper())
-        .values_list("id", flat=True)
-        .first()
-    )
+    poll_id = _poll_of_code(join_code)
     if poll_id is None:
         raise Refusal(Code.NOT_FOUND)
     return access_poll(poll_id, viewer)
+
+
+def _poll_of_code(join_code: str) -> uuid.UUID | None:
+    polls = Poll.objects.standing().filter(join_code=join_code.upper())
+    return polls.values_list("id", flat=True).first()
 
 
 def access_poll_for_owner(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
@@ -68,6 +68,58 @@ def access_poll_for_owner(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
     if not viewer.owns(poll):
         raise Refusal(Code.NOT_FOUND)
     return poll
+
+
+def access_event(event_id: uuid.UUID) -> Event:
+    """Return an event; it has no drafts, but see `polls_of`."""
+    event = Event.objects.select_related("owner").filter(id=event_id).first()
+    if event is None:
+        raise Refusal(Code.NOT_FOUND)
+    return event
+
+
+def access_event_by_code(join_code: str) -> Event:
+    """Return the event of a join code, typed in either case."""
+    event = Event.objects.select_related("owner").filter(join_code=join_code.upper()).first()
+    if event is None:
+        raise Refusal(Code.NOT_FOUND)
+    return event
+
+
+def access_by_code(join_code: str, viewer: Viewer) -> Poll | Event:
+    """Return the poll or the event of a join code, which leads to one of them at most."""
+    poll_id = _poll_of_code(join_code)
+    return access_event_by_code(join_code) if poll_id is None else access_poll(poll_id, viewer)
+
+
+def access_event_for_owner(event_id: uuid.UUID, viewer: Viewer) -> Event:
+    """Return an event to its owner; nobody else learns whether it exists."""
+    if viewer.user_id is None:
+        raise Refusal(Code.AUTHENTICATION_REQUIRED)
+    event = access_event(event_id)
+    if event.owner_id != viewer.user_id:
+        raise Refusal(Code.NOT_FOUND)
+    return event
+
+
+def polls_of(events: Collection[Event], viewer: Viewer) -> dict[uuid.UUID, list[Poll]]:
+    """Return the polls of each event in their order, by one query; drafts to their owner alone.
+
+    Those whose time has come are opened or closed first.
+    """
+    in_them = Poll.objects.standing().filter(event_place__event__in=events)
+    in_them = in_them.select_related("event_place").order_by("event_place__position")
+    polls = list(in_them.annotate(is_due=IS_DUE))
+    due = [poll.id for poll in polls if poll.is_due]  # type: ignore[attr-defined] # annotated
+    for poll_id in due:
+        lifecycle.settle_poll(poll_id)
+    if due:
+        polls = list(in_them.all())
+    found: dict[uuid.UUID, list[Poll]] = {event.id: [] for event in events}
+    for poll in polls:
+        if poll.status != Status.DRAFT or viewer.owns(poll):
+            found[poll.event_place.event_id].append(poll)
+    return found
 
 
 def anybody_may_see(poll: Poll) -> bool:

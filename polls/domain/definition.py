@@ -59,7 +59,8 @@ def _check_available(definition: Definition) -> None:
         )
 
 
-def _text_errors(name: str, text: str, longest: int) -> list[FieldError]:
+def text_errors(name: str, text: str, longest: int) -> list[FieldError]:
+    """Return what is wrong with a text that somebody must be able to read."""
     if not normalised(text):
         return [FieldError(name, "blank", "There is nothing to read in it.")]
     if len(text) > longest:
@@ -75,7 +76,7 @@ def _option_errors(options: Sequence[str]) -> list[FieldError]:
     seen: dict[str, int] = {}
     for place, text in enumerate(options):
         name = f"options[{place}].text"
-        found += _text_errors(name, text, MAX_OPTION_TEXT)
+        found += text_errors(name, text, MAX_OPTION_TEXT)
         first = seen.setdefault(normalised(text), place)
         if first != place:
             detail = f"It looks the same as options[{first}]."
@@ -151,7 +152,7 @@ def _time_errors(definition: Definition, *, closes_at_is_new: bool) -> list[Fiel
 def check_definition(definition: Definition, *, closes_at_is_new: bool = True) -> None:
     """Raise `invalid_poll` naming every field that cannot be, or `not_available`."""
     errors = [
-        *_text_errors("title", definition.title, MAX_TITLE),
+        *text_errors("title", definition.title, MAX_TITLE),
         *_option_errors(definition.options),
         *_rule_errors(definition),
         *_origin_errors(definition.embed_origins),

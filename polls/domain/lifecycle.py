@@ -11,7 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
 from polls import events
-from polls.domain import results
+from polls.domain import agenda, results
 from polls.domain.database import ADVISORY_CLASS, Failure, clock, failure_of, turnstiles
 from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
@@ -87,9 +87,12 @@ def open_poll(poll_id: uuid.UUID) -> None:
             raise Refusal(
                 Code.INVALID_POLL, detail, errors=[FieldError("closes_at", "passed", detail)]
             )
+        was_draft = poll.status == Status.DRAFT
         poll.status, poll.opened_at = Status.OPEN, now
         poll.save(update_fields=["status", "opened_at"])
         raise_seq(poll_id)
+        if was_draft:
+            agenda.reveal_poll(poll_id)
     events.publish(poll_id, events.Event.OPENED)
 
 
@@ -198,4 +201,5 @@ def delete_poll(poll_id: uuid.UUID) -> None:
         poll.deleted_at = clock()
         poll.save(update_fields=["deleted_at"])
         raise_seq(poll_id)
+        agenda.drop_poll(poll_id)
     events.publish(poll_id, events.Event.DELETED)

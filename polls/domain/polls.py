@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from accounts.models import User
 from polls import events
 from polls.domain.database import clock
 from polls.domain.definition import MAX_OPTIONS, Definition, check_definition
+from polls.domain.join_codes import claim_join_code
 from polls.domain.lifecycle import lock_poll, raise_seq
 from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
-from polls.ids import new_join_code, uuid7
+from polls.ids import uuid7
 from polls.models import Option, Participation, Poll, PollKey, PollTally, Tally
 from polls.text import normalised
 
@@ -46,7 +47,7 @@ def create_poll(owner: User, definition: Definition, *, status: str = Status.OPE
         opens_now = definition.opens_at is None or definition.opens_at <= now
         poll = Poll(
             id=uuid7(),
-            join_code=new_join_code(),
+            join_code=claim_join_code(),
             owner=owner,
             status=status,
             created_at=now,
@@ -54,26 +55,11 @@ def create_poll(owner: User, definition: Definition, *, status: str = Status.OPE
             max_selections=definition.most_selections,
             **{name: getattr(definition, name) for name in _COLUMNS},
         )
-        _save_with_free_code(poll)
+        poll.save(force_insert=True)
         PollTally.objects.create(poll=poll)
         PollKey.objects.create(poll=poll, key=secrets.token_bytes(32))
         _add_options(poll, dict(enumerate(definition.options)))
     return poll
-
-
-def _save_with_free_code(poll: Poll) -> None:
-    """Insert the poll under a join code that no other poll has."""
-    for _ in range(10):
-        try:
-            with transaction.atomic():
-                poll.save(force_insert=True)
-        except IntegrityError:
-            if not Poll.objects.filter(join_code=poll.join_code).exists():
-                raise
-            poll.join_code = new_join_code()
-        else:
-            return
-    raise Refusal(Code.UNAVAILABLE, "No free join code was found.")
 
 
 def _add_options(poll: Poll, texts: Mapping[int, str]) -> None:

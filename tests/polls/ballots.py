@@ -16,6 +16,7 @@ from polls.domain.statements import Cast, Tallied
 from polls.ids import new_join_code, uuid7
 from polls.models import (
     Ballot,
+    JoinCode,
     Option,
     Participation,
     Poll,
@@ -52,6 +53,7 @@ def new_papers(owner: Person, count: int) -> list[BallotPaper]:
         for poll in polls
         for position, text in enumerate(OPTIONS)
     ]
+    JoinCode.objects.bulk_create([JoinCode(code=code) for code in codes])
     Poll.objects.bulk_create(polls)
     Option.objects.bulk_create(options)
     Tally.objects.bulk_create([Tally(poll=option.poll, option=option) for option in options])

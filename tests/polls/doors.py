@@ -11,12 +11,15 @@ from tests.live import Caller, Server
 
 VOTES = "/api/v1/polls/{poll}/votes/"
 POLL = "/api/v1/polls/{poll}/"
+EVENT = "/api/v1/events/{event}/"
 DOORS = {
     "register": ("POST", "/api/v1/auth/register/"),
     "tokens": ("POST", "/api/v1/auth/tokens/"),
     "new poll": ("POST", "/api/v1/polls/"),
     "change": ("PATCH", POLL),
     "codes": ("POST", f"{POLL}codes/"),
+    "new event": ("POST", "/api/v1/events/"),
+    "change of event": ("PATCH", EVENT),
     "vote": ("POST", VOTES),
     "other vote": ("PUT", VOTES),
     "ticket": ("POST", "/api/v1/live-tickets/"),
@@ -32,6 +35,9 @@ BODILESS = {
     "revoke": ("DELETE", "/api/v1/auth/tokens/{token}/"),
     "list": ("GET", "/api/v1/polls/"),
     "read": ("GET", POLL),
+    "delete event": ("DELETE", EVENT),
+    "read event": ("GET", EVENT),
+    "event list": ("GET", "/api/v1/events/"),
     "results": ("GET", f"{POLL}results/"),
     "timeline": ("GET", f"{POLL}timeline/"),
     "integrity": ("GET", f"{POLL}integrity/"),

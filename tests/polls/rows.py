@@ -9,8 +9,8 @@ Row = dict[str, Any]
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 USER, OTHER_USER = 7001, 7002
-TOKEN, POLL, OTHER_POLL, PIZZA, SUSHI, ELSEWHERE, BALLOT, NOBODY = (
-    uuid.UUID(int=0x9000 + number) for number in range(8)
+TOKEN, POLL, OTHER_POLL, PIZZA, SUSHI, ELSEWHERE, BALLOT, NOBODY, EVENT, OTHER_EVENT = (
+    uuid.UUID(int=0x9000 + number) for number in range(10)
 )
 BYTES = b"\x07" * 32
 JSON = "[]"
@@ -86,11 +86,24 @@ def _ticket(ticket: bytes) -> Row:
     }
 
 
+def _event(id_: uuid.UUID, code: str, current: uuid.UUID | None = None) -> Row:
+    return {
+        "id": id_,
+        "owner_id": USER,
+        "join_code": code,
+        "title": "An evening",
+        "current_id": current,
+        "seq": 1,
+        "created_at": NOW,
+    }
+
+
 def _mark(poll: uuid.UUID, option: uuid.UUID, **columns: object) -> Row:
     return {"poll_id": poll, "option_id": option, **columns}
 
 
-# A world of valid rows: two polls, of which the first has a ballot for its first option.
+# A world of valid rows: two polls, of which the first has a ballot for its first option and is
+# shown in the first of two events.
 WORLD: list[tuple[str, Row]] = [
     ("accounts_user", _user(USER, "Alice")),
     ("accounts_user", _user(OTHER_USER, "bob")),
@@ -110,6 +123,11 @@ WORLD: list[tuple[str, Row]] = [
     ("polls_tallybucket", _mark(POLL, PIZZA, at=NOW, votes=1)),
     ("polls_pollkey", {"poll_id": POLL, "key": BYTES}),
     ("polls_liveticket", _ticket(BYTES)),
+    *(("polls_joincode", {"code": code}) for code in ("ABC346", "ABC347", "EVE346", "EVE347")),
+    ("polls_joincode", {"code": "EVE349"}),
+    ("polls_event", _event(EVENT, "EVE346", POLL)),
+    ("polls_event", _event(OTHER_EVENT, "EVE347")),
+    ("polls_eventpoll", {"poll_id": POLL, "event_id": EVENT, "position": 0}),
 ]
 
 # One more valid row for each table, which the cases below change in one thing.
@@ -129,6 +147,9 @@ FRESH: dict[str, Row] = {
     "polls_tallybucket": _mark(POLL, SUSHI, at=NOW, votes=1),
     "polls_pollkey": {"poll_id": OTHER_POLL, "key": BYTES},
     "polls_liveticket": _ticket(b"another"),
+    "polls_joincode": {"code": "ABC349"},
+    "polls_event": _event(_NEW, "EVE349"),
+    "polls_eventpoll": {"poll_id": OTHER_POLL, "event_id": EVENT, "position": 1},
 }
 
 # Each constraint, and what of a fresh row it refuses.
@@ -217,6 +238,25 @@ REFUSED: list[tuple[str, Row]] = [
     ("polls_liveticket: PRIMARY KEY (ticket_hash)", {"ticket_hash": BYTES}),
     ("polls_liveticket: FOREIGN KEY (user_id) -> accounts_user (id)", {"user_id": 1}),
     ("polls_liveticket: FOREIGN KEY (token_id) -> accounts_apitoken (id)", {"token_id": NOBODY}),
+    ("polls_joincode: PRIMARY KEY (code)", {"code": "EVE346"}),
+    ("polls_event: PRIMARY KEY (id)", {"id": EVENT}),
+    ("polls_event: UNIQUE (join_code)", {"join_code": "EVE346"}),
+    ("polls_event: FOREIGN KEY (owner_id) -> accounts_user (id)", {"owner_id": 1}),
+    (
+        "polls_event: FOREIGN KEY (join_code) -> polls_joincode (code)",
+        {"join_code": "EVE399"},
+    ),
+    (
+        "polls_event: FOREIGN KEY (id, current_id) -> polls_eventpoll (event_id, poll_id)",
+        {"current_id": POLL},  # a poll, but of another event
+    ),
+    ("polls_event: CHECK event_has_a_title", {"title": ""}),
+    ("polls_event: CHECK seq", {"seq": -1}),
+    ("polls_eventpoll: PRIMARY KEY (poll_id)", {"poll_id": POLL, "event_id": OTHER_EVENT}),
+    ("polls_eventpoll: FOREIGN KEY (poll_id) -> polls_poll (id)", {"poll_id": NOBODY}),
+    ("polls_eventpoll: FOREIGN KEY (event_id) -> polls_event (id)", {"event_id": NOBODY}),
+    ("polls_eventpoll: UNIQUE (event_id, position)", {"position": 0}),
+    ("polls_eventpoll: CHECK position", {"position": -1}),
 ]
 
 # Constraints that no row can break alone: what the change breaks, it breaks the second one too,
@@ -229,6 +269,11 @@ IMPLIED: list[tuple[str, str, Row]] = [
     ),
     # the target of the composite foreign keys
     ("polls_option: UNIQUE (poll_id, id)", "polls_option: PRIMARY KEY (id)", {"id": PIZZA}),
+    (
+        "polls_eventpoll: UNIQUE (event_id, poll_id)",
+        "polls_eventpoll: PRIMARY KEY (poll_id)",
+        {"poll_id": POLL},
+    ),
     (
         "polls_poll: CHECK min_selections",
         "polls_poll: CHECK poll_selections_possible",

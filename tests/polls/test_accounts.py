@@ -315,6 +315,9 @@ def test_session_cookie_writes_with_a_csrf_token() -> None:
         ("DELETE", "{poll}votes/"),
         ("DELETE", "{token}"),
         ("POST", "/api/v1/live-tickets/"),
+        ("POST", "/api/v1/events/"),
+        ("PATCH", "{event}"),
+        ("DELETE", "{event}"),
     ],
 )
 def test_session_cookie_without_a_csrf_token_writes_nothing(
@@ -322,7 +325,7 @@ def test_session_cookie_without_a_csrf_token_writes_nothing(
 ) -> None:
     sam = signed_in("sam")
     assert sam.user is not None
-    poll = Person(sam.user).make_poll(identity="account")
+    poll, event = Person(sam.user).make_poll(identity="account"), Person(sam.user).make_event()
     browser, _ = browser_of(sam)
     row, _ = ApiToken.issue(sam.user)
     before = stored_rows()
@@ -333,10 +336,14 @@ def test_session_cookie_without_a_csrf_token_writes_nothing(
         "POST {poll}votes/": b'{"choices": ["%s"]}' % poll["options"][0]["id"].encode(),
         "PUT {poll}votes/": b'{"choices": ["%s"]}' % poll["options"][0]["id"].encode(),
         "POST /api/v1/live-tickets/": b'{"polls": ["%s"]}' % poll["id"].encode(),
+        "POST /api/v1/events/": b'{"title": "An evening"}',
+        "PATCH {event}": b'{"title": "Another"}',
     }
     answer = browser.generic(
         method,
-        path.format(poll=poll["links"]["self"], token=f"{TOKENS}{row.id}/"),
+        path.format(
+            poll=poll["links"]["self"], event=event["links"]["self"], token=f"{TOKENS}{row.id}/"
+        ),
         bodies.get(f"{method} {path}", b""),
         content_type="application/json",
         headers=headers,

@@ -45,6 +45,8 @@ TYPES: dict[str, dict[str, str]] = {
     "new poll": {**_POLL_TYPES, "text": f"{_POLL_TYPES['text']} status"},
     "change": _POLL_TYPES,
     "codes": {"number": "count"},
+    "new event": {"text": "title current"},
+    "change of event": {"text": "title current"},
     "vote": {"choices": "choices", "scores": "scores", "vote code": "code"},
     "other vote": {"choices": "choices", "scores": "scores", "vote code": "code"},
 }
@@ -52,6 +54,7 @@ TYPES: dict[str, dict[str, str]] = {
 NEEDED = {
     "register": {"username": '"dora"', "password": '"correct horse battery"'},
     "tokens": {"username": '"dora"', "password": '"correct horse battery"'},
+    "new event": {"title": '"An evening"'},
     "new poll": {"title": '"Lunch?"', "options": '[{"text": "a"}, {"text": "b"}]'},
 }
 

@@ -80,6 +80,8 @@ def test_limits_are_public_and_complete(charlie: Person) -> None:
             "options_max": 100,
             "option_text_characters": 200,
             "embed_origins": 20,
+            "event_polls": 100,
+            "events_per_page": 50,
             "idempotency_key_characters_min": 16,
             "idempotency_key_characters_max": 255,
             "vote_body_bytes": 64 * 1024,

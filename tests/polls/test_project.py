@@ -73,6 +73,7 @@ def test_migrations_never_drop_a_table_of_votes(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "polls.sqlite3")) as file, file:
         file.execute("DELETE FROM polls_participation")
     assert migrate().returncode == 0
+    assert migrate("polls", "0002").returncode == 0
     assert votes() == [(1,)]
     backwards = migrate("polls", "0001")
     assert "IrreversibleError: SQLite drops a foreign key only with its table" in backwards.stderr

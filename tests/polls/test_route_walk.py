@@ -75,7 +75,11 @@ class World:
         return found
 
     def path(self, route: str, poll: dict[str, Any]) -> str:
-        return route.format(poll_id=poll["id"], code=poll["join_code"], token_id=self.token_id)
+        names = {"poll_id": poll["id"], "code": poll["join_code"], "token_id": self.token_id}
+        if "{event_id}" in route:
+            answer = self.call("owner", "POST", "/api/v1/events/", {"title": "An evening"})
+            names["event_id"] = answer.json()["id"]
+        return route.format(**names)
 
     def call(self, person: str, method: str, path: str, body: Any = None) -> requests.Response:
         return self.session.request(

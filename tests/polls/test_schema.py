@@ -23,6 +23,7 @@ from tests.live import ROOT
 from tests.polls.test_route_walk import API_ROUTES, CALLS, OWNERS
 
 OWNERS_CALLS = {call for call, whose in CALLS.items() if whose is OWNERS}
+TAGS = {"accounts", "events", "polls", "voting", "results", "live", "service"}
 Operation = tuple[str, str, dict[str, Any]]
 
 
@@ -93,7 +94,15 @@ def test_every_operation_is_told_in_a_sentence(operations: list[Operation]) -> N
     assert len(set(summaries)) == len(summaries)
     for _, _, operation in operations:
         assert operation["description"]
-        assert operation["tags"][0] in {"accounts", "polls", "voting", "results", "live", "service"}
+        assert operation["tags"][0] in {
+            "accounts",
+            "events",
+            "polls",
+            "voting",
+            "results",
+            "live",
+            "service",
+        }
 
 
 def test_every_operation_has_an_example_of_each_answer(operations: list[Operation]) -> None:
@@ -129,7 +138,8 @@ def test_operations_that_need_an_account_say_so_and_the_others_take_either_token
     assert set(schema["securityDefinitions"]) == {"Bearer", "Voter"}
     for method, path, operation in operations:
         owners = (method, path.rpartition("{poll_id}/")[2]) in OWNERS_CALLS or (
-            path == "/api/v1/polls/"
+            path in {"/api/v1/polls/", "/api/v1/events/"}
+            or (path == "/api/v1/events/{event_id}/" and method != "GET")
             or (path.startswith("/api/v1/auth/tokens/") and method != "POST")
         )
         nobodys = path == "/api/v1/limits/" or (
@@ -177,15 +187,18 @@ def test_every_body_has_an_example(schema: dict[str, Any], operations: list[Oper
 def test_examples_of_bodies_can_be_sent_as_they_stand(
     bob: Person, charlie: Person, schema: dict[str, Any]
 ) -> None:
-    poll = bob.make_poll(**NEW_POLL)
+    poll, event = bob.make_poll(**NEW_POLL), bob.make_event()
     for person, method, path, status in (
         (charlie, "post", "/api/v1/auth/register/", 201),
         (charlie, "post", "/api/v1/auth/tokens/", 201),
         (bob, "post", "/api/v1/polls/", 201),
         (bob, "patch", "/api/v1/polls/{poll_id}/", 200),
+        (bob, "post", "/api/v1/events/", 201),
+        (bob, "patch", "/api/v1/events/{event_id}/", 200),
     ):
         body = example_body(schema, method, path)
-        answer = person.call(method.upper(), path.format(poll_id=poll["id"]), body)
+        named = path.format(poll_id=poll["id"], event_id=event["id"])
+        answer = person.call(method.upper(), named, body)
         assert answer.status_code == status, answer.content
 
 
@@ -228,6 +241,8 @@ def test_answers_have_the_documented_shape(
 ) -> None:
     poll = alice.make_poll()
     hidden = alice.make_poll(results_visibility="owner", opens_at="2098-01-01T00:00:00Z")
+    event = alice.make_event(poll)
+    names = {"event_id": event["id"], "event_code": event["join_code"]}
     poll_path = "/api/v1/polls/{poll_id}/"
     somebody, key = voter(), new_key()
     account = {"username": "dora", "password": PASSWORD}
@@ -253,13 +268,20 @@ def test_answers_have_the_documented_shape(
         (alice, "GET", f"{poll_path}timeline/", None, 200),
         (alice, "GET", f"{poll_path}integrity/", None, 200),
         (charlie, "GET", "/api/v1/join/{code}/", None, 200),
+        (charlie, "GET", "/api/v1/join/{event_code}/", None, 200),
+        (alice, "POST", "/api/v1/events/", {"title": "Another"}, 201),
+        (alice, "GET", "/api/v1/events/", None, 200),
+        (charlie, "GET", "/api/v1/events/{event_id}/", None, 200),
+        (alice, "PATCH", "/api/v1/events/{event_id}/", {"current": poll["id"]}, 200),
+        (alice, "PATCH", "/api/v1/events/{event_id}/", {"current": "x"}, 400),
     ]
     for person, method, route, body, status in calls:
         person.headers["Idempotency-Key"] = key
-        path = route.format(poll_id=poll["id"], code=poll["join_code"])
+        path = route.format(poll_id=poll["id"], code=poll["join_code"], **names)
         answer = person.call(method, path, body)
         assert answer.status_code == status, answer.content
-        responses = schema["paths"][route][method.lower()]["responses"]
+        documented = schema["paths"][route.replace("{event_code}", "{code}")]
+        responses = documented[method.lower()]["responses"]
         assert_shape(answer.json(), responses[str(status)]["schema"], definitions)
     assert_shape(charlie.read_poll(hidden), {"$ref": "#/definitions/Poll"}, definitions)
 
@@ -326,7 +348,10 @@ def test_file_of_errors_is_written_from_the_catalogue() -> None:
 
 def test_catalogue_is_the_contracts() -> None:
     by_status = {
-        400: "malformed not_available invalid_poll invalid_ballot invalid_account bad_host",
+        400: (
+            "malformed not_available invalid_poll invalid_event invalid_ballot invalid_account "
+            "bad_host"
+        ),
         401: (
             "authentication_required invalid_credentials voter_token_required voter_token_invalid"
         ),

@@ -1,0 +1,219 @@
+"""Events: an evening's polls in their order, and the one that is shown now.
+
+Locks are taken after those of polls: first the polls that are named, by key, then the event. What
+deletes or opens a poll holds its lock before it comes here, so neither waits for the other.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+
+from accounts.models import User
+from polls import events
+from polls.domain.database import clock
+from polls.domain.definition import MAX_TITLE, text_errors
+from polls.domain.join_codes import claim_join_code
+from polls.errors import Code, FieldError, Refusal
+from polls.ids import uuid7
+from polls.models import Event, EventPoll, Poll
+
+MAX_POLLS = 100  # in an event
+
+
+def create_event(
+    owner: User, title: str, polls: Sequence[str] = (), *, current: str | None = None
+) -> Event:
+    """Create an event of the owner's own polls, in this order; `current` is one of them.
+
+    Raises `invalid_event` naming every field at fault.
+    """
+    with transaction.atomic():
+        _hold_polls(polls)
+        order = _checked(owner.pk, title, polls, current)
+        event = Event.objects.create(
+            id=uuid7(), join_code=claim_join_code(), owner=owner, title=title, created_at=clock()
+        )
+        _place(event, order)
+        if current is not None:
+            event.current_id = uuid.UUID(current)
+            event.save(update_fields=["current"])
+    return event
+
+
+def edit_event(event_id: uuid.UUID, changes: Mapping[str, Any]) -> None:
+    """Change `title`, `polls` (the whole order) or `current` (a poll's id or None).
+
+    Raises `invalid_event` naming every field at fault; what is current must be one of the polls,
+    so whoever takes that away says what is shown instead.
+    """
+    with transaction.atomic():
+        if "polls" in changes:
+            _hold_polls(changes["polls"])
+        event = _locked(event_id)
+        before = order_of(event)
+        polls = changes.get("polls", [str(poll_id) for poll_id in before])
+        current = changes.get("current", event.current_id and str(event.current_id))
+        title = changes.get("title", event.title)
+        order = _checked(event.owner_id, title, polls, current, event)
+        after = title, current and uuid.UUID(current)
+        if (event.title, event.current_id, before) == (*after, order):
+            return
+        if order != before:
+            _place(event, order)
+        event.title, event.current_id = after
+        event.seq += 1
+        event.save(update_fields=["title", "current", "seq"])
+        _publish_on_commit(event_id)
+
+
+def show_poll(event_id: uuid.UUID, poll_id: uuid.UUID | None) -> None:
+    """Make one of an event's polls the current one, or none."""
+    edit_event(event_id, {"current": None if poll_id is None else str(poll_id)})
+
+
+def show_next(event_id: uuid.UUID) -> None:
+    """Show the poll after the current one, the first where none is shown; the last one stays."""
+    _step(event_id, 1)
+
+
+def show_previous(event_id: uuid.UUID) -> None:
+    """Show the poll before the current one; the first one stays, and so does none."""
+    _step(event_id, -1)
+
+
+def _step(event_id: uuid.UUID, by: int) -> None:
+    with transaction.atomic():
+        event = _locked(event_id)
+        order = order_of(event)
+        place = -1 if event.current_id is None else order.index(event.current_id)
+        if 0 <= place + by < len(order):
+            event.current_id = order[place + by]
+            event.seq += 1
+            event.save(update_fields=["current", "seq"])
+            _publish_on_commit(event_id)
+
+
+def delete_event(event_id: uuid.UUID) -> None:
+    """Make an event gone; its polls stay, and its join code leads nowhere for ever."""
+    with transaction.atomic():
+        event = _locked(event_id)
+        EventPoll.objects.filter(event=event).delete()
+        event.delete()
+        _publish_on_commit(event_id)
+
+
+def order_of(event: Event) -> list[uuid.UUID]:
+    """Return the ids of an event's polls in their order, drafts included."""
+    places = EventPoll.objects.filter(event=event).order_by("position")
+    return list(places.values_list("poll_id", flat=True))
+
+
+# -- what becomes of a poll, under its lock ----------------------------------------------------
+
+
+def drop_poll(poll_id: uuid.UUID) -> None:
+    """Take a poll that is being deleted out of its event; if it was shown, nothing is now."""
+    for event_id in EventPoll.objects.filter(poll=poll_id).values_list("event_id", flat=True):
+        event = Event.objects.select_for_update(of=("self",)).filter(id=event_id).first()
+        if event is None or not EventPoll.objects.filter(poll=poll_id, event=event).delete()[0]:
+            continue  # it was taken out, or the event was deleted, while its lock was waited for
+        if event.current_id == poll_id:
+            event.current_id = None
+        event.seq += 1
+        event.save(update_fields=["current", "seq"])
+        _publish_on_commit(event_id)
+
+
+def reveal_poll(poll_id: uuid.UUID) -> None:
+    """Give the event of a draft that is being opened a new version: others see the poll now."""
+    for event_id in EventPoll.objects.filter(poll=poll_id).values_list("event_id", flat=True):
+        if Event.objects.filter(id=event_id).update(seq=F("seq") + 1):
+            _publish_on_commit(event_id)
+
+
+def _publish_on_commit(event_id: uuid.UUID) -> None:
+    transaction.on_commit(partial(events.publish, event_id, events.Event.AGENDA))
+
+
+# -- checks and rows ---------------------------------------------------------------------------
+
+
+def _locked(event_id: uuid.UUID) -> Event:
+    event = Event.objects.select_for_update(of=("self",)).filter(id=event_id).first()
+    if event is None:
+        raise Refusal(Code.NOT_FOUND)
+    return event
+
+
+def _ids(polls: Sequence[str]) -> list[uuid.UUID]:
+    """Return the ids that these texts are; what is none is refused when they are checked."""
+    return [found for found in map(_id, polls) if found is not None]
+
+
+def _id(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _hold_polls(polls: Sequence[str]) -> None:
+    """Let nobody delete or open these polls until the transaction ends; votes go on."""
+    if len(polls) > MAX_POLLS:
+        detail = f"An event has {MAX_POLLS} polls at most."
+        raise Refusal(Code.INVALID_EVENT, errors=[FieldError("polls", "too_many", detail)])
+    if connection.vendor == "postgresql":  # on SQLite every write transaction stands in one queue
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM polls_poll WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
+                [_ids(polls)],
+            )
+
+
+def _checked(
+    owner_id: int,
+    title: str,
+    polls: Sequence[str],
+    current: str | None,
+    event: Event | None = None,
+) -> list[uuid.UUID]:
+    """Return the order of the polls, or raise `invalid_event` naming every field at fault."""
+    errors = text_errors("title", title, MAX_TITLE)
+    ids = [_id(text) for text in polls]
+    found = Poll.objects.standing().filter(id__in=_ids(polls), owner=owner_id)
+    owned = dict(found.values_list("id", "event_place__event_id"))
+    for place, poll_id in enumerate(ids):
+        name = f"polls[{place}]"
+        if poll_id not in owned:
+            errors.append(FieldError(name, "unknown_poll", "This is no poll of yours."))
+        elif poll_id in ids[:place]:
+            errors.append(FieldError(name, "repeated", "A poll comes once."))
+        elif owned[poll_id] not in {None, event and event.id}:
+            errors.append(_in_another_event(name))
+    if current is not None and (_id(current) is None or _id(current) not in ids):
+        errors.append(FieldError("current", "not_in_event", "It must be one of the event's polls."))
+    if errors:
+        raise Refusal(Code.INVALID_EVENT, errors=errors)
+    return [poll_id for poll_id in ids if poll_id is not None]
+
+
+def _in_another_event(name: str) -> FieldError:
+    return FieldError(name, "in_another_event", "It is in another event.")
+
+
+def _place(event: Event, order: Sequence[uuid.UUID]) -> None:
+    """Make these an event's polls; who comes second to a poll that two events want is refused."""
+    EventPoll.objects.filter(event=event).delete()
+    places = [
+        EventPoll(poll_id=poll_id, event=event, position=place)
+        for place, poll_id in enumerate(order)
+    ]
+    try:
+        with transaction.atomic():
+            EventPoll.objects.bulk_create(places)
+    except IntegrityError:
+        raise Refusal(Code.INVALID_EVENT, errors=[_in_another_event("polls")]) from None

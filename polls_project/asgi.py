@@ -20,6 +20,7 @@ from polls_project.cors import Cors
 from polls_project.django_threads import DjangoThreads
 from polls_project.gate import Gate
 from polls_project.health import Health
+from polls_project.own_files import OwnFiles
 from realtime.routing import websockets
 from realtime.runtime import runtime
 
@@ -30,6 +31,7 @@ gc.freeze()
 gc.set_threshold(10_000, 20, 20)
 _gate = Gate(Express(), DjangoThreads(_django))
 _health = Health()
+_files = OwnFiles(settings.BASE_DIR / "web" / "static")
 
 
 async def _route(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
@@ -40,6 +42,8 @@ async def _route(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -
         await _lifespan(receive, send)
     elif scope["path"] in {"/livez", "/readyz"}:
         await _health(scope, send)
+    elif _files.knows(scope):
+        await _files(scope, send)
     else:
         await _gate(scope, receive, send)
 

@@ -16,6 +16,7 @@ from polls.domain.voting import Voter
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Poll
 from web.addresses import public_url
+from web.joining import Joined
 from web.poll_pages import ballot_context, page
 
 _WIDTH = 480
@@ -34,7 +35,7 @@ def poll(request: HttpRequest, join_code: str) -> HttpResponse:
     """
     nobody = Voter(user_id=None, token=None, idempotency_key=None)
     found = access_poll_by_code(join_code, ANYBODY)
-    context = ballot_context(request, found, nobody) | {
+    context = ballot_context(request, Joined(found), found, nobody) | {
         "layout": "web/embed_base.html",
         "script": "web/js/embed.js",
         "embedded": True,
@@ -59,7 +60,7 @@ def embed_line(request: HttpRequest, found: Poll) -> SafeString:
         public_url(request, f"/embed/{found.join_code}"),
         found.title,
         _height_of(found),
-        public_url(request, f"{settings.STATIC_URL}web/js/frame.js"),
+        public_url(request, "/static/web/js/frame.js"),
     )
 
 

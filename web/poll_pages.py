@@ -3,6 +3,7 @@
 import io
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -10,23 +11,27 @@ import segno
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render, resolve_url
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
 from polls.api.authentication import cookie_token, set_voter_cookie
 from polls.domain import voters, voting
-from polls.domain.access import Viewer, access_poll_by_code, may_see_results
+from polls.domain.access import Viewer, may_see_results
 from polls.domain.results import Count, read_count
 from polls.enums import Identity, Visibility
 from polls.errors import CATALOGUE, Refusal
 from polls.models import Poll
-from web import words
+from web import fresh, words
 from web.addresses import public_url, qr_svg, spoken
 from web.ballots import FORMS
 from web.errors import View, answer, only
+from web.joining import Joined, join, joined_poll
 
 _counted = Signer(salt="polls.counted")
 _QR_SCALE = 12  # pixels a module: about 400 in all
@@ -68,24 +73,60 @@ def poll(request: HttpRequest, join_code: str) -> HttpResponse:
     token = cookie_token(request) or voters.issue_voter_token()
     voter = voter_of(request, token)
     try:
-        found = access_poll_by_code(join_code, voter.viewer())
+        joined = join(join_code, voter.viewer())
         if request.method == "POST":
-            response = _cast(request, found, token)
+            found = joined_poll(joined, request.POST.get("poll", ""), voter.viewer())
+            response = _cast(request, replace(joined, poll=found), token)
+        elif joined.poll is None:
+            response = _wait(request, joined, voter.viewer())
+        elif request.COOKIES:
+            context = ballot_context(request, joined, joined.poll, voter)
+            response = render(request, "web/poll.html", context)
         else:
-            response = render(request, "web/poll.html", ballot_context(request, found, voter))
+            response = HttpResponse(_fresh_ballot(request, joined, joined.poll))
     except Refusal as refusal:
         response = answer(request, refusal)
     set_voter_cookie(request, response, token)
     return response
 
 
-def _cast(request: HttpRequest, found: Poll, token: str) -> HttpResponse:
+def _fresh_ballot(request: HttpRequest, joined: Joined, found: Poll) -> str:
+    """Return the page for a browser that has no cookie: one drawing serves all of them."""
+    nobody = voter_of(request, None)
+
+    def draw() -> str:
+        context = ballot_context(request, joined, found, nobody)
+        context |= {"key": fresh.KEY, "csrf_token": fresh.CSRF}
+        return render_to_string("web/poll.html", context, request)
+
+    what = (
+        *(found.id, found.revision, found.status_now),
+        *(joined.code, joined.event and joined.event.seq),
+        *(get_language(), request.get_full_path(), request.scheme, request.get_host()),
+    )
+    text = fresh.drawings.get(what, draw)
+    return fresh.filled(text, key=_new_key(), csrf=get_token(request))
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _wait(request: HttpRequest, joined: Joined, viewer: Viewer) -> HttpResponse:
+    """Show that an event shows nothing now; the page follows it."""
+    return render(request, "web/waiting.html", {**_joined_context(request, joined, viewer)})
+
+
+def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
     """Cast the form's ballot and go back to the page, which then shows the vote."""
+    found = joined.poll
+    assert found is not None  # noqa: S101 - it is what the form was for
     voter = voter_of(request, token, request.POST.get("key"))
     try:
         cast = voting.cast_vote(found.id, FORMS[found.kind].read(request.POST), voter)
     except Refusal as refusal:
-        context = ballot_context(request, found, voter) | {"problem": words.told(refusal)}
+        context = ballot_context(request, joined, found, voter)
+        context |= {"problem": words.told(refusal)}
         response = render(request, "web/poll.html", context, status=refusal.status)
         # What may pass says so: the same form with the same key can be sent again.
         if CATALOGUE[refusal.code].retry_after is not None:
@@ -95,7 +136,7 @@ def _cast(request: HttpRequest, found: Poll, token: str) -> HttpResponse:
     if found.identity == Identity.OPEN:
         # Nobody can look such a vote up again, so the way back carries what it came to.
         query["counted"] = _counted.sign(cast.receipt)
-    back = reverse("poll", kwargs={"join_code": found.join_code})
+    back = reverse("poll", kwargs={"join_code": joined.code})
     response = redirect(f"{back}?{urlencode(query)}" if query else back)
     response.status_code = 303
     return response
@@ -118,10 +159,12 @@ def _own_vote(found: Poll, voter: voting.Voter) -> voting.StandingVote | None:
         return None  # an open poll, or no account: nobody to look up
 
 
-def ballot_context(request: HttpRequest, found: Poll, voter: voting.Voter) -> dict[str, Any]:
+def ballot_context(
+    request: HttpRequest, joined: Joined, found: Poll, voter: voting.Voter
+) -> dict[str, Any]:
     """Return what the ballot's page shows of a poll to this voter."""
-    own = _own_vote(found, voter)
-    context = poll_context(request, found, voter.viewer())
+    own = _own_vote(found, voter) if voter.token or voter.user_id is not None else None
+    context = poll_context(request, joined, found, voter.viewer())
     receipt = _receipt_of(request, own)
     marked = own.choices if own is not None else request.POST.getlist("choices")
     for option in context["options"]:
@@ -137,7 +180,7 @@ def ballot_context(request: HttpRequest, found: Poll, voter: voting.Voter) -> di
         "login": resolve_url(settings.LOGIN_URL),
         "needs_account": found.identity == Identity.ACCOUNT and voter.user_id is None,
         # The key of this form: sent twice, it counts once.
-        "key": voter.idempotency_key or request.POST.get("key") or secrets.token_urlsafe(24),
+        "key": voter.idempotency_key or request.POST.get("key") or _new_key(),
         "texts": words.voting_texts(),
     }
 
@@ -145,11 +188,28 @@ def ballot_context(request: HttpRequest, found: Poll, voter: voting.Voter) -> di
 # -- what every page of a poll shows ---------------------------------------------------------
 
 
-def poll_context(request: HttpRequest, found: Poll, viewer: Viewer) -> dict[str, Any]:
+def _joined_context(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[str, Any]:
+    """Return what every page shows of the way to it."""
+    address = public_url(request, f"/p/{joined.code}")
+    return {
+        "event": joined.event,
+        "code": joined.code,
+        "live": joined.live,
+        "address": address,
+        "spoken": spoken(address),
+        "home": spoken(public_url(request)),
+        "image": f"{address}/qr.png",
+        "signed_in": viewer.user_id is not None,
+        "texts": words.result_texts(),
+    }
+
+
+def poll_context(
+    request: HttpRequest, joined: Joined, found: Poll, viewer: Viewer
+) -> dict[str, Any]:
     """Return what every page of a poll shows: its words, and its count to whoever may see it."""
     count = read_count(found) if may_see_results(found, viewer) else None
-    address = public_url(request, f"/p/{found.join_code}")
-    return {
+    return _joined_context(request, joined, viewer) | {
         "poll": found,
         "status": found.status_now,
         "status_word": words.word_of(found.status_now),
@@ -158,12 +218,6 @@ def poll_context(request: HttpRequest, found: Poll, viewer: Viewer) -> dict[str,
         "hidden_because": "" if count else words.hidden_because(found.results_visibility),
         "follows_votes": found.results_visibility == Visibility.AFTER_VOTE,
         "owned": viewer.owns(found),
-        "signed_in": viewer.user_id is not None,
-        "address": address,
-        "spoken": spoken(address),
-        "home": spoken(public_url(request)),
-        "image": f"{address}/qr.png",
-        "texts": words.result_texts(),
     }
 
 
@@ -190,16 +244,20 @@ def _options(found: Poll, count: Count | None) -> list[dict[str, Any]]:
 def results(request: HttpRequest, join_code: str) -> HttpResponse:
     """Show a poll's count as it moves."""
     viewer = voter_of(request, cookie_token(request)).viewer()
-    found = access_poll_by_code(join_code, viewer)
-    return render(request, "web/results.html", poll_context(request, found, viewer))
+    joined = join(join_code, viewer)
+    if joined.poll is None:
+        return _wait(request, joined, viewer)
+    return render(request, "web/results.html", poll_context(request, joined, joined.poll, viewer))
 
 
 @page("GET", "HEAD")
 def present(request: HttpRequest, join_code: str) -> HttpResponse:
     """Show a poll on the big screen; its owner can run it from there."""
     viewer = voter_of(request, cookie_token(request)).viewer()
-    found = access_poll_by_code(join_code, viewer)
-    context = poll_context(request, found, viewer)
+    joined = join(join_code, viewer)
+    if joined.poll is None:
+        return _wait(request, joined, viewer)
+    context = poll_context(request, joined, joined.poll, viewer)
     many = len(context["options"])
     context |= {
         "qr": qr_svg(context["address"]),
@@ -216,11 +274,11 @@ _SIZES = ((4, "few"), (8, "some"), (100, "many"))
 def qr_image(request: HttpRequest, join_code: str, form: str) -> HttpResponse:
     """Answer the QR code of a poll's address, as a picture to put on a slide or a sheet."""
     try:
-        found = access_poll_by_code(join_code, voter_of(request, None).viewer())
+        joined = join(join_code, voter_of(request, None).viewer())
     except Refusal as refusal:
         return answer(request, refusal)
     picture = io.BytesIO()
-    code = segno.make(public_url(request, f"/p/{found.join_code}"), error="m", micro=False)
+    code = segno.make(public_url(request, f"/p/{joined.code}"), error="m", micro=False)
     code.save(picture, kind=form, scale=_QR_SCALE, light="#fff")
     kinds = {"png": "image/png", "svg": "image/svg+xml"}
     return HttpResponse(

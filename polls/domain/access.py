@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from polls.domain import lifecycle
 from polls.domain.ballot_paper import load_ballot_paper
 from polls.enums import Identity, Status, Visibility
@@ -37,10 +39,13 @@ def access_poll(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
 
     A poll whose time has come is opened or closed first, so that no reader meets a stale status.
     """
-    standing = Poll.objects.standing().filter(id=poll_id)
+    return _accessed(Poll.objects.standing().filter(id=poll_id), viewer)
+
+
+def _accessed(standing: QuerySet[Poll], viewer: Viewer) -> Poll:
     poll = standing.first()
-    if poll is not None and poll.has_a_time and Poll.objects.due().filter(id=poll_id).exists():
-        lifecycle.settle_poll(poll_id)
+    if poll is not None and poll.has_a_time and Poll.objects.due().filter(id=poll.id).exists():
+        lifecycle.settle_poll(poll.id)
         poll = standing.all().first()
     if poll is None or (poll.status == Status.DRAFT and not viewer.owns(poll)):
         raise Refusal(Code.NOT_FOUND)
@@ -49,15 +54,7 @@ def access_poll(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
 
 def access_poll_by_code(join_code: str, viewer: Viewer) -> Poll:
     """Return the poll of a join code, typed in either case."""
-    poll_id = _poll_of_code(join_code)
-    if poll_id is None:
-        raise Refusal(Code.NOT_FOUND)
-    return access_poll(poll_id, viewer)
-
-
-def _poll_of_code(join_code: str) -> uuid.UUID | None:
-    polls = Poll.objects.standing().filter(join_code=join_code.upper())
-    return polls.values_list("id", flat=True).first()
+    return _accessed(Poll.objects.standing().filter(join_code=join_code.upper()), viewer)
 
 
 def access_poll_for_owner(poll_id: uuid.UUID, viewer: Viewer) -> Poll:
@@ -88,8 +85,10 @@ def access_event_by_code(join_code: str) -> Event:
 
 def access_by_code(join_code: str, viewer: Viewer) -> Poll | Event:
     """Return the poll or the event of a join code, which leads to one of them at most."""
-    poll_id = _poll_of_code(join_code)
-    return access_event_by_code(join_code) if poll_id is None else access_poll(poll_id, viewer)
+    try:
+        return access_poll_by_code(join_code, viewer)
+    except Refusal:
+        return access_event_by_code(join_code)
 
 
 def access_event_for_owner(event_id: uuid.UUID, viewer: Viewer) -> Event:

@@ -4,6 +4,7 @@ With nothing set, the service runs in one process on SQLite and memory.
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 import socket
@@ -36,6 +37,15 @@ def _generated_key() -> str:
         raise ImproperlyConfigured(
             f"DATA_DIR cannot be used: {error.strerror}: {error.filename}"
         ) from None
+
+
+def _version_of(folder: Path) -> str:
+    """Return what changes with any file of a folder: eight hex digits for its addresses."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 SECRET_KEY = env.text("SECRET_KEY") or _generated_key()
@@ -197,7 +207,9 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("fr", "Français")]
 LOCALE_PATHS = [BASE_DIR / "web" / "locale"]
-STATIC_URL = "/static/"
+# Pages name their files by what is in them, so that browsers may keep them for ever.
+STATIC_VERSION = _version_of(BASE_DIR / "web" / "static")
+STATIC_URL = f"/static/{STATIC_VERSION}/"
 # Files are served from the installed packages: no collectstatic before the first start.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

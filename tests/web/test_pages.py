@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from realtime.asyncapi import document
@@ -163,9 +164,8 @@ def test_scripts_of_a_page_and_what_they_import_are_served(
 ) -> None:
     text = browser.get(alice.make_poll()["links"]["page"] + page).content.decode()
     waiting = re.findall(r'<script type="module" src="([^"]+)"', text)
-    waiting += [
-        f"/static/web/js/ballots/{name}.js" for name in re.findall(r'data-ballot="(\w+)"', text)
-    ]
+    folder = f"{settings.STATIC_URL}web/js/"
+    waiting += [f"{folder}ballots/{name}.js" for name in re.findall(r'data-ballot="(\w+)"', text)]
     served = set[str]()
     while waiting:
         path = waiting.pop()
@@ -178,7 +178,7 @@ def test_scripts_of_a_page_and_what_they_import_are_served(
         served.add(path)
         imports = re.findall(r'^(?:import|export) .* from "(.+)";$', script, re.MULTILINE)
         waiting += [urljoin(path, name) for name in imports]
-    assert served == {f"/static/web/js/{name}.js" for name in SCRIPTS[page].split()}
+    assert served == {f"{folder}{name}.js" for name in SCRIPTS[page].split()}
 
 
 def test_page_of_the_protocol_shows_every_frame_and_close_code_without_a_script() -> None:

@@ -14,21 +14,28 @@ from realtime.schemas import REFUSALS, leaves, messages
 VERSION = "v1"
 ONE_POLL = "/ws/polls/{pollId}/"
 MANY_POLLS = "/ws/"
+EVENT = "/ws/events/{eventId}/"
 
 # What each channel's messages are called in the components: first the server's, then the client's.
 _COUNTS = {name: name for name in ("snapshot", "hello", "tally", "closed", "status")}
-_SERVERS: Mapping[str, Mapping[str, str]] = {
+_SERVERS: dict[str, Mapping[str, str]] = {
     "poll": {**_COUNTS, "heartbeat": "heartbeat", "error": "error", "pong": "pong"},
     "polls": {**_COUNTS, "heartbeat": "heartbeatOfMany", "error": "errorOfMany", "pong": "pong"},
+}
+_SERVERS["event"] = {
+    "event": "event",
+    **{kind: name for kind, name in _SERVERS["polls"].items() if kind != "hello"},
 }
 _CLIENTS: Mapping[str, Sequence[str]] = {
     "poll": ("ping", "auth"),
     "polls": ("ping", "auth", "subscribe", "unsubscribe"),
+    "event": ("ping", "auth"),
 }
 
 _DESCRIPTION = f"""
-Live counts of polls. One JSON object a frame, in UTF-8. Frames are absolute: each holds the whole
-count with its `seq`, so one that is lost, doubled or late does no harm.
+Live counts of polls, and which of them an event shows. One JSON object a frame, in UTF-8. Frames
+are absolute: each holds the whole count with its `seq`, so one that is lost, doubled or late does
+no harm.
 
 A socket is the voter of its cookie, from this site's own pages alone, or of the ticket in its
 `auth`. A foreign `Origin`, and a cookie without any, is refused with HTTP 403 at the handshake. A
@@ -84,6 +91,20 @@ def document(*, host: str, secure: bool) -> dict[str, Any]:
                 "names it.",
                 {},
             ),
+            "event": _channel(
+                "event",
+                EVENT,
+                "An event",
+                "The socket follows whichever of the event's polls is shown: each `event` that "
+                "names another is followed by that one's frames. It stays open whatever becomes "
+                "of each, until the event is deleted.",
+                {"view": _leaf("view")},
+            )
+            | {
+                "parameters": {
+                    "eventId": {"description": "The event's id.", "examples": [examples.EVENT_ID]}
+                }
+            },
         },
         "operations": _operations(),
         "components": {"messages": messages(), "schemas": leaves()},

@@ -20,7 +20,16 @@ from polls.domain.ballot_paper import last_count
 from polls.domain.results import Count, read_counts
 from realtime.frames import Update
 from realtime.hub import Hub
-from realtime.layer import MOVED, PROCESSES, PUBLISH_SECONDS, REVOKED, Health, all_of, group_name
+from realtime.layer import (
+    MOVED,
+    PROCESSES,
+    PUBLISH_SECONDS,
+    REVOKED,
+    SHOWN,
+    Health,
+    all_of,
+    group_name,
+)
 from realtime.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -45,6 +54,7 @@ class Broadcaster:
         self._unpublished: dict[uuid.UUID, Update] = {}
         self._moved: set[uuid.UUID] = set()  # and are read by whoever watches them
         self._self_at = self._others_at = -_ALONE_SECONDS  # when they were last heard of
+        self._shown: set[uuid.UUID] = set()  # events, of which the others have not been told
         self._revoked = False  # somebody's token, and the others have not been told
         self._publishable = asyncio.Event()
         self._tick = settings.TICK_MS / 1000
@@ -92,6 +102,16 @@ class Broadcaster:
         self._hub.revoked.set()
         self._revoked = True
         self._publishable.set()
+
+    def mark_event(self, event_id: uuid.UUID) -> None:
+        """Note that an event shows something else. Quick, and safe from any thread."""
+        self._loop.call_soon_threadsafe(self._mark_event, event_id)
+
+    def _mark_event(self, event_id: uuid.UUID) -> None:
+        self._hub.shows.read([event_id])
+        if settings.REDIS_URLS and not self.is_alone:
+            self._shown.add(event_id)
+            self._publishable.set()
 
     async def run(self) -> None:
         """Tell of dirty polls, at most once a tick."""
@@ -153,10 +173,13 @@ class Broadcaster:
     def _messages(self, *, revoked: bool) -> list[Coroutine[object, object, None]]:
         """Return the sending of all that is to be said, and take it as said."""
         moved, self._moved = [poll_id.hex for poll_id in self._moved], set()
+        shown, self._shown = [event_id.hex for event_id in self._shown], set()
         updates, self._unpublished = self._unpublished, {}
         said: list[tuple[str, dict[str, Any]]] = []
         if revoked:
             said.append((PROCESSES, {"type": REVOKED}))
+        if shown:
+            said.append((PROCESSES, {"type": SHOWN, "events": shown}))
         for start in range(0, len(moved), _MOVED_AT_ONCE):
             some = moved[start : start + _MOVED_AT_ONCE]
             said.append((PROCESSES, {"type": MOVED, "polls": some}))

@@ -68,6 +68,13 @@ def read_query(query_string: bytes) -> tuple[int | None, bool]:
     return None if since is None else int(since), view == "status"
 
 
+def read_view(query_string: bytes) -> bool:
+    """Return whether the view is `status`, or raise `malformed`: an event has no `since`."""
+    if b"since" in query_string:
+        raise Refusal(Code.MALFORMED, "The query takes `view` alone.")
+    return read_query(query_string)[1]
+
+
 def read_frame(message: dict[str, Any], *, of_many: bool) -> ClientFrame:
     """Return a client's frame, or raise `malformed`; only a socket of many polls subscribes."""
     text = message.get("text")

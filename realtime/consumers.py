@@ -1,4 +1,4 @@
-"""The consumers: a socket of one poll, a socket of many, and what is at any other path."""
+"""The consumers: sockets of one poll and of many, and what is at any other path."""
 
 import asyncio
 import uuid
@@ -73,33 +73,17 @@ class PollSocket(Socket):
         await self._end(Close.NORMAL)
 
 
-class ManyPollsSocket(Socket):
-    """`/ws/`: subscriptions come and go, and the socket stays."""
-
-    of_many = True
+class SeveralPolls(Socket):
+    """A socket that outlives each of its subscriptions: one poll's end, or refusal, is its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self._polls: dict[uuid.UUID, Subscription] = {}
         self._named: dict[uuid.UUID, Asker] = {}  # by tickets: who asks for which poll
 
-    async def begin(self, query_string: bytes) -> None:
-        """Wait for the client to say what it wants."""
-        if query_string:
-            raise Refusal(Code.MALFORMED, "Here `since` and `view` stand in a `subscribe`.")
-
-    async def hear(self, frame: ClientFrame) -> None:
-        """Subscribe or unsubscribe; the next frame is read when the polls have been."""
-        if isinstance(frame, Subscribe):
-            joining = [self._subscribe(wanted) for wanted in frame.polls]
-            await asyncio.gather(*(one.join() for one in joining if one is not None))
-        elif isinstance(frame, Unsubscribe):
-            for poll_id in frame.polls:
-                self._drop(poll_id)
-
-    def _subscribe(self, wanted: Wanted) -> Subscription | None:
+    def subscribe(self, wanted: Wanted) -> Subscription | None:
         """Return a new subscription, in the place of one there was to the same poll."""
-        self._drop(wanted.poll_id)
+        self.drop(wanted.poll_id)
         if len(self._polls) >= settings.MAX_SOCKET_POLLS:
             detail = f"A socket has {settings.MAX_SOCKET_POLLS} polls at most."
             self.outbox.post(wanted.poll_id, frames.error(Code.TOO_MANY, detail, wanted.poll_id))
@@ -115,7 +99,8 @@ class ManyPollsSocket(Socket):
         subscription.watch()
         return subscription
 
-    def _drop(self, poll_id: uuid.UUID) -> None:
+    def drop(self, poll_id: uuid.UUID) -> None:
+        """Follow a poll no longer, and say nothing more of it."""
         subscription = self._polls.pop(poll_id, None)
         if subscription is not None:
             subscription.leave()
@@ -161,6 +146,26 @@ class ManyPollsSocket(Socket):
         if self._polls.get(subscription.poll_id) is subscription:
             del self._polls[subscription.poll_id]
         subscription.leave()
+
+
+class ManyPollsSocket(SeveralPolls):
+    """`/ws/`: subscriptions come and go, and the socket stays."""
+
+    of_many = True
+
+    async def begin(self, query_string: bytes) -> None:
+        """Wait for the client to say what it wants."""
+        if query_string:
+            raise Refusal(Code.MALFORMED, "Here `since` and `view` stand in a `subscribe`.")
+
+    async def hear(self, frame: ClientFrame) -> None:
+        """Subscribe or unsubscribe; the next frame is read when the polls have been."""
+        if isinstance(frame, Subscribe):
+            joining = [self.subscribe(wanted) for wanted in frame.polls]
+            await asyncio.gather(*(one.join() for one in joining if one is not None))
+        elif isinstance(frame, Unsubscribe):
+            for poll_id in frame.polls:
+                self.drop(poll_id)
 
 
 def _asker_of(ticket: tickets.Ticket) -> Asker:

@@ -7,6 +7,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from polls import compact_json
+from polls.domain.now_showing import Showing
 from polls.domain.results import Count
 from polls.errors import CATALOGUE, Code
 from polls.text import rfc3339
@@ -150,6 +151,21 @@ class Update:
     def status_frame(self) -> Frame:
         """The frame for those who may not see results."""
         return Frame(f'{{"type":"status",{self.standing}')
+
+
+def event(showing: Showing) -> Frame:
+    """Return the frame that says what an event shows now; it takes the place of any before it."""
+    current = None
+    if showing.poll_id is not None:
+        current = {"poll": str(showing.poll_id), "join_code": showing.join_code}
+    said = {
+        "type": "event",
+        "event": str(showing.event_id),
+        "seq": showing.seq,
+        "title": showing.title,
+        "current": current,
+    }
+    return Frame(compact_json.dumps(said))
 
 
 def heartbeat(seq: int | None) -> Frame:

@@ -16,6 +16,7 @@ from polls.domain.ballot_paper import last_count
 from polls.domain.results import read_counts, read_versions
 from realtime.asking import Asking
 from realtime.frames import Update
+from realtime.shows import Shows
 from realtime.threads import in_thread
 from realtime.watched import Subscriber, Watched
 
@@ -32,6 +33,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.watched: dict[uuid.UUID, Watched] = {}
+        self.shows = Shows()  # the same of events
         self.changed = asyncio.Event()  # the set of watched polls has changed
         self.revoked = asyncio.Event()  # who may see what has changed, for whatever poll
         self.deaf = asyncio.Event()  # a poll moved, and nobody said so in time
@@ -222,10 +224,12 @@ class Hub:
             subscribers = again
 
     async def reconcile(self) -> None:
-        """Compare every watched poll with the database, and tell those who are behind.
+        """Compare all that is watched with the database, and tell those who are behind.
 
-        It is one query for all of them; only the counts of those that differ are read.
+        It is one query for all polls, of which only the counts of those that differ are read, and
+        one for all events.
         """
+        self.shows.compare()
         polls = list(self.watched)
         if not polls:
             return

@@ -17,6 +17,7 @@ from realtime.layer import (
     PROCESSES,
     PUBLISH_SECONDS,
     REVOKED,
+    SHOWN,
     Health,
     all_of,
     group_name,
@@ -127,6 +128,8 @@ class Membership:
             self._hub.revoked.set()
         elif message["type"] == MOVED:
             self._broadcaster.hear(uuid.UUID(poll_id) for poll_id in message["polls"])
+        elif message["type"] == SHOWN:
+            self._hub.shows.read(uuid.UUID(event_id) for event_id in message["events"])
         elif message["type"] != _PROBE:
             self._hub.hear(Update.from_message(message))
 

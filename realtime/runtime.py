@@ -43,6 +43,7 @@ class Runtime:
         for work in (
             self._broadcaster.run(),
             self.reception.run(),
+            self.hub.shows.run(),
             self.hub.reauthorise_revoked(),
             _repeat(RECONCILE_SECONDS, self.hub.reconcile),
             _repeat(REAUTHORISE_SECONDS, self.hub.reauthorise_all),
@@ -77,6 +78,9 @@ class Runtime:
             return
         if poll_id is None:
             self._broadcaster.revoke()
+            return
+        if event is Event.AGENDA:
+            self._broadcaster.mark_event(poll_id)
             return
         self._broadcaster.mark(poll_id, voted=event is Event.VOTED)
         if event is Event.CLOSED and self._sweep is not None:

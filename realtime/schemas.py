@@ -10,6 +10,7 @@ from polls.domain import definition
 from polls.domain.tickets import LIFETIME
 from polls.enums import SCHEDULED, Status
 from polls.errors import CATALOGUE, Code
+from polls.ids import JOIN_CODE_ALPHABET, JOIN_CODE_LENGTH
 from realtime import outbox, subscription
 
 Schema = dict[str, Any]
@@ -22,7 +23,7 @@ REFUSALS: Mapping[Code, str] = {
     ),
     Code.RESULTS_HIDDEN: "This socket may not see the poll's results, or no longer.",
     Code.NOT_FOUND: (
-        "There is no such poll, or no longer; a draft exists for its owner alone. "
+        "There is no such poll or event, or no longer; a draft exists for its owner alone. "
         "A path that no socket answers on is refused the same."
     ),
     Code.TOO_MANY: (
@@ -49,6 +50,34 @@ def leaves() -> dict[str, Schema]:
             "minimum": 1,
             "description": "The version of everything that is said of a poll: it rises with each "
             "change of the poll, its options or its count.",
+        },
+        "eventId": {**uuid, "description": "The event's id."},
+        "eventSeq": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "The version of the event: it rises with each change of its title, its "
+            "order and the poll that is shown.",
+        },
+        "title": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": definition.MAX_TITLE,
+            "description": "What the event is called.",
+        },
+        "current": {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "required": ["poll", "join_code"],
+            "description": "The poll that is shown now, whose frames follow; null where there is "
+            "none, or it is a draft, for its owner too.",
+            "properties": {
+                "poll": _ref("pollId"),
+                "join_code": {
+                    "type": "string",
+                    "pattern": f"^[{JOIN_CODE_ALPHABET}]{{{JOIN_CODE_LENGTH}}}$",
+                    "description": "The poll's own code.",
+                },
+            },
         },
         "since": {
             "type": "integer",
@@ -185,6 +214,22 @@ def messages() -> dict[str, Schema]:
     poll = examples.POLL_ID
     silence = f"After {outbox.HEARTBEAT_SECONDS:.0f} s of silence."
     return {
+        "event": _message(
+            "event",
+            "First, and whenever `seq` rose: what the event shows now.",
+            "Where `current` names another poll than before, that one's first frame follows and "
+            "the frames of the one before have ended.",
+            required={
+                "event": _ref("eventId"),
+                "seq": _ref("eventSeq"),
+                "title": _ref("title"),
+                "current": _ref("current"),
+            },
+            example=[
+                *(examples.EVENT[name] for name in ("id", "seq", "title")),
+                {"poll": poll, "join_code": examples.POLL["join_code"]},
+            ],
+        ),
         "snapshot": _message(
             "snapshot",
             "First, and whenever the count has to be taken anew: it replaces what the client has.",

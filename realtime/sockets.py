@@ -36,7 +36,7 @@ _FLOOD_SECONDS = 10.0
 
 
 class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
-    """What both kinds of socket are.
+    """What all kinds of socket are.
 
     It joins no group of the channel layer itself: the hub holds one subscription per poll and
     process, so a dead Redis keeps nobody from joining.
@@ -148,6 +148,11 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
         """Return what this socket hears of."""
         raise NotImplementedError
 
+    def part(self) -> None:
+        """Hear no more of anything."""
+        for subscription in self.subscriptions():
+            subscription.leave()
+
     # -- what the outbox says ----------------------------------------------------------------
 
     def stuck(self) -> None:
@@ -188,8 +193,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
         if self._closing:
             return
         self._closing = True
-        for subscription in self.subscriptions():
-            subscription.leave()
+        self.part()
         try:
             if code != Close.TOO_SLOW:
                 async with asyncio.timeout(STUCK_SECONDS):
@@ -204,8 +208,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc] # Channels is untyped
 
     def _leave(self) -> None:
         self._closing = True
-        for subscription in self.subscriptions():
-            subscription.leave()
+        self.part()
         self.outbox.close()
         for task in list(self._tasks):
             task.cancel()

@@ -132,6 +132,14 @@ class Caller:
         found: dict[str, Any] = answer.json()
         return found
 
+    def make_event(self, *polls: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        """Make an event of these polls and return it as it reads."""
+        body = {"title": "An evening", "polls": [poll["id"] for poll in polls], **fields}
+        answer = self.post("/api/v1/events/", body)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
     def vote(self, poll: dict[str, Any], *places: int, **headers: str) -> requests.Response:
         """Vote for the options at these places."""
         choices = [poll["options"][place]["id"] for place in places]

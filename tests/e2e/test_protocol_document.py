@@ -32,7 +32,7 @@ def block(language: str) -> str:
 
 def fits(frame: dict[str, Any]) -> bool:
     """Whether a frame may be said on one of the channels."""
-    for path in ("/ws/polls/x/", "/ws/"):
+    for path in ("/ws/polls/x/", "/ws/", "/ws/events/x/"):
         try:
             PROTOCOL.check(path, frame)
         except (jsonschema.ValidationError, AssertionError):

@@ -88,6 +88,19 @@ def status_of(poll: Mapping[str, Any]) -> Frame:
     }
 
 
+def event_of(event: Mapping[str, Any]) -> Frame:
+    """Return the whole event frame that tells of an event (as anybody but its owner reads it)."""
+    polls = {poll["id"]: poll["join_code"] for poll in event["polls"]}
+    current = event["current"]
+    return {
+        "type": "event",
+        "event": event["id"],
+        "seq": event["seq"],
+        "title": event["title"],
+        "current": current and {"poll": current, "join_code": polls[current]},
+    }
+
+
 class Dashboard:
     """One open socket, at a path of the server whose protocol this is.
 

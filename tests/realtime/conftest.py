@@ -50,3 +50,4 @@ def inside(database: None) -> Iterator[Inside]:
     assert inside.faults == []
     assert runtime.sockets == 0
     assert runtime.hub.watched == {}
+    assert runtime.hub.shows.watched == {}

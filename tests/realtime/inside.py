@@ -99,6 +99,7 @@ class Inside:
     def nothing_is_left(self, tasks: int) -> None:
         """Wait until no socket, no watched poll and no more than so many tasks are left."""
         self.wait_until(lambda: runtime.sockets == 0 and runtime.hub.watched == {})
+        self.wait_until(lambda: runtime.hub.shows.watched == {})
         self.wait_until(lambda: len(asyncio.all_tasks()) - 1 <= tasks)
 
     def until_watched(self, poll: dict[str, Any]) -> None:

@@ -45,7 +45,8 @@ class Protocol:
 
     def check(self, path: str, frame: Mapping[str, Any]) -> None:
         """Make sure that a frame is one that may be said on this path's channel."""
-        components = self.components("polls" if path == "/ws/" else "poll")
+        kinds = {"/ws/": "polls"} | ({path: "event"} if path.startswith("/ws/events/") else {})
+        components = self.components(kinds.get(path, "poll"))
         kind = frame.get("type")
         assert isinstance(kind, str), frame
         assert kind in components, frame

@@ -13,7 +13,7 @@ from django.test import Client
 
 from polls.api.examples import POLL_ID
 from polls.errors import CATALOGUE, Code
-from realtime.asyncapi import MANY_POLLS, ONE_POLL, document
+from realtime.asyncapi import EVENT, MANY_POLLS, ONE_POLL, document
 from tests.cast import assert_problem
 from tests.live import ROOT, Caller, Server
 from tests.realtime.client import dashboard
@@ -23,9 +23,12 @@ from tests.realtime.servers import serving
 PROTOCOL = Protocol(document(host="polls.example.org", secure=True))
 FRAMES = [
     (channel, kind, reference)
-    for channel in ("poll", "polls")
+    for channel in ("poll", "polls", "event")
     for kind, reference in PROTOCOL.components(channel).items()
 ]
+EVENTS_SERVERS = {
+    *("event", "snapshot", "tally", "closed", "status", "heartbeat", "error", "pong"),
+}
 SERVERS = {"snapshot", "hello", "tally", "closed", "status", "heartbeat", "error", "pong"}
 
 
@@ -48,7 +51,10 @@ def test_each_channel_has_the_contracts_frames() -> None:
     assert {name: channel["address"] for name, channel in channels.items()} == {
         "poll": ONE_POLL,
         "polls": MANY_POLLS,
+        "event": EVENT,
     }
+    assert set(PROTOCOL.components("event")) == EVENTS_SERVERS | {"ping", "auth"}
+    assert set(channels["event"]["bindings"]["ws"]["query"]["properties"]) == {"view"}
     assert set(PROTOCOL.components("poll")) == SERVERS | {"ping", "auth"}
     assert set(PROTOCOL.components("polls")) == (
         SERVERS | {"ping", "auth", "subscribe", "unsubscribe"}
@@ -63,6 +69,7 @@ def test_server_tells_its_frames_and_takes_the_clients() -> None:
     for name, clients in (
         ("poll", {"ping", "auth"}),
         ("polls", {"ping", "auth", "subscribe", "unsubscribe"}),
+        ("event", {"ping", "auth"}),
     ):
         told: set[str] = set()
         taken: set[str] = set()
@@ -73,7 +80,8 @@ def test_server_tells_its_frames_and_takes_the_clients() -> None:
                 (told if operation["action"] == "send" else taken).update(kinds)
                 replies = operation.get("reply", {"messages": []})["messages"]
                 replied |= {message["$ref"].rpartition("/")[2] for message in replies}
-        assert (told | {"pong"}, taken) == (SERVERS, clients)
+        servers = EVENTS_SERVERS if name == "event" else SERVERS
+        assert (told | {"pong"}, taken) == (servers, clients)
         assert "pong" in replied
 
 
@@ -173,7 +181,7 @@ def spoilt(frame: dict[str, Any], payload: dict[str, Any]) -> Iterator[tuple[str
             rest = {key: value for key, value in frame.items() if key != name}
             yield f"without {name}", rest
         yield f"with {name} as an object", {**frame, name: {"x": 1}}
-        yield f"with {name} as a text", {**frame, name: "x" if name != "detail" else ""}
+        yield f"with {name} as a text", {**frame, name: "" if name in {"detail", "title"} else "x"}
         yield f"with {name} below its least", {**frame, name: -1}
 
 
@@ -182,7 +190,7 @@ def test_frame_with_a_field_too_many_missing_or_amiss_is_found(
     channel: str, kind: str, reference: str
 ) -> None:
     del kind
-    path = {"poll": "/ws/polls/x/", "polls": "/ws/"}[channel]
+    path = {"poll": "/ws/polls/x/", "polls": "/ws/", "event": "/ws/events/x/"}[channel]
     frame = example(reference)
     PROTOCOL.check(path, frame)
     for what, wrong in spoilt(frame, component(reference)["payload"]):
@@ -199,6 +207,10 @@ def test_frame_with_a_field_too_many_missing_or_amiss_is_found(
     ("path", "frame"),
     [
         ("/ws/", {"type": "heartbeat", "seq": 42}),
+        ("/ws/events/x/", {"type": "heartbeat", "seq": 42}),
+        ("/ws/events/x/", {"type": "hello", "poll": POLL_ID, "seq": 42}),
+        ("/ws/events/x/", {**example("#/components/messages/event"), "current": {}}),
+        ("/ws/", example("#/components/messages/event")),
         ("/ws/polls/x/", {"type": "subscribe", "polls": [{"poll": POLL_ID}]}),
         ("/ws/", {"type": "unsubscribe", "polls": []}),
         ("/ws/", {"type": "unsubscribe", "polls": [POLL_ID, POLL_ID]}),

@@ -14,6 +14,7 @@ from tests.realtime.client import (
     closed_of,
     dashboard,
     error_of,
+    event_of,
     handshake_status,
     results_of,
     snapshot_of,
@@ -66,6 +67,24 @@ def test_daphne_judges_origins_and_cookies(daphne: Server, owner: Caller) -> Non
         handshake_status(daphne, poll, host="elsewhere.example"),
         handshake_status(daphne, "/ws/nothing/", origin="https://elsewhere.example"),
     ] == [101, 101, 403, 403, 403, 403, 403, 403]
+
+
+def test_daphne_follows_what_an_event_shows(daphne: Server, owner: Caller) -> None:
+    polls = [owner.make_poll() for _ in range(2)]
+    event = owner.make_event(*polls, current=polls[0]["id"])
+    path = event["links"]["self"]
+    with dashboard(daphne, event) as phone:
+        assert phone.frame() == event_of(event)
+        assert phone.frame() == snapshot_of(results_of(owner, polls[0]))
+        changed = owner.call("PATCH", path, {"current": polls[1]["id"]}).json()
+        assert phone.frame() == event_of(changed)
+        assert phone.frame() == snapshot_of(results_of(owner, polls[1]))
+        assert daphne.voter().vote(polls[1], 0).status_code == 201
+        assert phone.frame() == tally_of(results_of(owner, polls[1]))
+        phone.ping()
+        owner.call("DELETE", path)
+        frames, code = phone.end()
+        assert ([frame["code"] for frame in frames], code) == (["not_found"], 4404)
 
 
 def test_daphne_lets_tickets_and_the_status_view_count(daphne: Server, owner: Caller) -> None:

@@ -68,6 +68,23 @@ def test_two_hundred_sockets_leave_nothing_behind(inside: Inside, alice: Person,
     inside.nothing_is_left(tasks)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_sockets_of_events_leave_nothing_behind(inside: Inside, alice: Person, way: str) -> None:
+    poll = alice.make_poll()
+    event = alice.make_event(poll, current=poll["id"])
+    tasks = inside.tasks()
+    sockets = [InnerSocket(inside, live_path(event)) for _ in range(50)]
+    for socket in sockets:
+        WAYS[way](socket)
+    alice.patch(event["links"]["self"], {"title": "Another"})
+    time.sleep(0.3)
+    for socket in sockets:
+        socket.leave()
+    for socket in sockets:
+        socket.until_over()
+    inside.nothing_is_left(tasks)
+
+
 def test_sockets_that_wait_or_are_refused_leave_nothing_behind(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

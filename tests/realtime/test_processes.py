@@ -33,6 +33,7 @@ from tests.realtime.client import (
 from tests.realtime.inside import TICK, Inside
 from tests.realtime.servers import OwnServer, ask, assert_clean, process_of, serving
 
+SHOWN = {"poll": "id", "join_code": "join_code"}  # what an event says of a poll, by its own names
 # Six seconds is the promise without Redis; a busy machine gets as much again.
 HEALED = 12.0
 # A frame that came through Redis; comparing takes five seconds, so it cannot pass for it twice.
@@ -177,6 +178,36 @@ def test_every_change_in_one_process_is_heard_in_the_other(pair: Pair) -> None:
             assert owners.frame() == phone.until_type("closed") == last
 
 
+def test_event_that_shows_another_poll_in_one_process_does_so_in_the_other(pair: Pair) -> None:
+    owner = pair.owner
+    polls = [owner.make_poll(), owner.make_poll(), owner.make_poll(status="draft")]
+    event = owner.make_event(*polls, current=polls[0]["id"])
+    path = event["links"]["self"]
+    with dashboard(pair.two, event) as there:
+        assert there.frame()["current"]["poll"] == polls[0]["id"]
+        assert there.frame() == snapshot_of(results_of(owner, polls[0]))
+        time.sleep(0.5)  # for the other process to have subscribed
+        for place in (1, 0, 1, 2):
+            began = time.monotonic()
+            owner.call("PATCH", path, {"current": polls[place]["id"]})
+            shown = there.until_type("event")
+            assert time.monotonic() - began < AT_ONCE
+            assert shown["current"] == (
+                None if place == 2 else {name: polls[place][key] for name, key in SHOWN.items()}
+            )
+            if place != 2:
+                assert there.frame() == snapshot_of(results_of(owner, polls[place]))
+        began = time.monotonic()
+        owner.post(f"{polls[2]['links']['self']}open/")
+        assert there.frame()["current"]["poll"] == polls[2]["id"]
+        assert there.frame() == snapshot_of(results_of(owner, polls[2]))
+        owner.call("DELETE", polls[2]["links"]["self"])
+        assert there.until_type("event")["current"] is None
+        owner.call("DELETE", path)
+        assert there.end()[1] == 4404
+        assert time.monotonic() - began < 4  # not by comparing
+
+
 def test_voter_who_votes_in_one_process_sees_results_in_the_other(pair: Pair) -> None:
     poll = pair.owner.make_poll(results_visibility="after_vote")
     voter = pair.one.voter()
@@ -250,6 +281,20 @@ def _watch_without_redis(pair: Pair) -> None:
         assert there.until_ballots(1, HEALED)
 
 
+def _show_without_redis(pair: Pair) -> None:
+    """Show one poll after the other."""
+    polls = [pair.owner.make_poll() for _ in range(2)]
+    event = pair.owner.make_event(*polls)
+    with dashboard(pair.one, event) as here, dashboard(pair.two, event) as there:
+        for screen in (here, there):
+            assert screen.frame()["current"] is None
+        for poll in polls:
+            pair.owner.call("PATCH", event["links"]["self"], {"current": poll["id"]})
+            for screen, seconds in ((here, 3.0), (there, HEALED)):
+                assert screen.until_type("event", seconds)["current"]["poll"] == poll["id"]
+                assert screen.frame() == snapshot_of(results_of(pair.owner, poll))
+
+
 def test_without_redis_dashboards_converge_and_with_it_frames_flow_again() -> None:
     with (
         _troubled() as pair,
@@ -259,6 +304,7 @@ def test_without_redis_dashboards_converge_and_with_it_frames_flow_again() -> No
         pair.redis.kill()
         _vote_without_redis(pair, poll, here, there)
         _watch_without_redis(pair)
+        _show_without_redis(pair)
         pair.redis.start()
         _wait_until_frames_flow(pair, poll, there)
         # A poll that is first watched after the trouble is as good as any.

@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from polls import compact_json
-from polls.domain.now_showing import Showing
+from polls.domain.now_showing import Question, Showing
 from polls.domain.results import Count
 from polls.errors import CATALOGUE, Code
 from polls.text import rfc3339
@@ -155,9 +155,7 @@ class Update:
 
 def event(showing: Showing) -> Frame:
     """Return the frame that says what an event shows now; it takes the place of any before it."""
-    current = None
-    if showing.poll_id is not None:
-        current = {"poll": str(showing.poll_id), "join_code": showing.join_code}
+    current = None if showing.question is None else _question(showing.question)
     said = {
         "type": "event",
         "event": str(showing.event_id),
@@ -166,6 +164,22 @@ def event(showing: Showing) -> Frame:
         "current": current,
     }
     return Frame(compact_json.dumps(said))
+
+
+def _question(question: Question) -> dict[str, object]:
+    """Return all that a voter's page needs to draw the ballot: nobody need ask for it."""
+    return {
+        "poll": str(question.poll_id),
+        "join_code": question.join_code,
+        "title": question.title,
+        "description": question.description,
+        "kind": question.kind,
+        "min_selections": question.min_selections,
+        "max_selections": question.max_selections,
+        "identity": question.identity,
+        "results_visibility": question.results_visibility,
+        "options": [{"id": str(option), "text": text} for option, text in question.options],
+    }
 
 
 def heartbeat(seq: int | None) -> Frame:

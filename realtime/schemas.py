@@ -8,7 +8,7 @@ from django.conf import settings
 from polls.api import examples
 from polls.domain import definition
 from polls.domain.tickets import LIFETIME
-from polls.enums import SCHEDULED, Status
+from polls.enums import SCHEDULED, Identity, Kind, Status, Visibility
 from polls.errors import CATALOGUE, Code
 from polls.ids import JOIN_CODE_ALPHABET, JOIN_CODE_LENGTH
 from realtime import outbox, subscription
@@ -67,15 +67,61 @@ def leaves() -> dict[str, Schema]:
         "current": {
             "type": ["object", "null"],
             "additionalProperties": False,
-            "required": ["poll", "join_code"],
+            "required": list(_QUESTION),
             "description": "The poll that is shown now, whose frames follow; null where there is "
-            "none, or it is a draft, for its owner too.",
+            "none, or it is a draft, for its owner too. With it a page can draw the ballot without "
+            "asking for anything.",
             "properties": {
                 "poll": _ref("pollId"),
                 "join_code": {
                     "type": "string",
                     "pattern": f"^[{JOIN_CODE_ALPHABET}]{{{JOIN_CODE_LENGTH}}}$",
                     "description": "The poll's own code.",
+                },
+                "title": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": definition.MAX_TITLE,
+                    "description": "The poll's title.",
+                },
+                "description": {
+                    "type": "string",
+                    "maxLength": definition.MAX_DESCRIPTION,
+                    "description": "The poll's description, which may be empty.",
+                },
+                "kind": {"enum": Kind.values, "description": "How a ballot is marked."},
+                "min_selections": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "How many options a ballot marks at least.",
+                },
+                "max_selections": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "How many options a ballot marks at most.",
+                },
+                "identity": {
+                    "enum": Identity.values,
+                    "description": "What makes two votes the same voter's.",
+                },
+                "results_visibility": {
+                    "enum": Visibility.values,
+                    "description": "Who may see results, and from when.",
+                },
+                "options": {
+                    "type": "array",
+                    "minItems": definition.MIN_OPTIONS,
+                    "maxItems": definition.MAX_OPTIONS,
+                    "description": "The options, in their order.",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["id", "text"],
+                        "properties": {
+                            "id": {**uuid, "description": "The option's id."},
+                            "text": {"type": "string", "description": "What it says."},
+                        },
+                    },
                 },
             },
         },
@@ -203,6 +249,19 @@ _COUNTS = {
 }
 
 
+# What an event tells of the poll that it shows.
+_QUESTION = (
+    *("poll", "join_code", "title", "description", "kind", "min_selections", "max_selections"),
+    *("identity", "results_visibility", "options"),
+)
+
+
+def _question_of(poll: Mapping[str, Any]) -> dict[str, Any]:
+    options = [{"id": option["id"], "text": option["text"]} for option in poll["options"]]
+    same = {name: poll[name] for name in _QUESTION if name not in {"poll", "options"}}
+    return {"poll": poll["id"], **same, "options": options}
+
+
 def _counts(status: str) -> list[object]:
     results = examples.RESULTS
     options = [{"id": option["id"], "votes": option["votes"]} for option in results["options"]]
@@ -227,7 +286,7 @@ def messages() -> dict[str, Schema]:
             },
             example=[
                 *(examples.EVENT[name] for name in ("id", "seq", "title")),
-                {"poll": poll, "join_code": examples.POLL["join_code"]},
+                _question_of(examples.POLL),
             ],
         ),
         "snapshot": _message(

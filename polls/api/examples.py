@@ -60,7 +60,7 @@ EVENT: dict[str, Any] = {
     "links": {
         "self": f"/api/v1/events/{EVENT_ID}/",
         "live": f"/ws/events/{EVENT_ID}/",
-        "page": "/e/W4QEN7",
+        "page": "/p/W4QEN7",
     },
 }
 RESULTS: dict[str, Any] = {

@@ -98,6 +98,6 @@ def _event_body(event: Event, polls: Sequence[Poll]) -> dict[str, Any]:
         "links": {
             "self": f"/api/v1/events/{event.id}/",
             "live": f"/ws/events/{event.id}/",
-            "page": f"/e/{event.join_code}",
+            "page": f"/p/{event.join_code}",
         },
     }

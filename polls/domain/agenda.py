@@ -128,8 +128,8 @@ def drop_poll(poll_id: uuid.UUID) -> None:
         _publish_on_commit(event_id)
 
 
-def reveal_poll(poll_id: uuid.UUID) -> None:
-    """Give the event of a draft that is being opened a new version: others see the poll now."""
+def renew_event_of(poll_id: uuid.UUID) -> None:
+    """Give the event of a poll that is told otherwise from now on a new version, if it has one."""
     for event_id in EventPoll.objects.filter(poll=poll_id).values_list("event_id", flat=True):
         if Event.objects.filter(id=event_id).update(seq=F("seq") + 1):
             _publish_on_commit(event_id)

@@ -92,7 +92,7 @@ def open_poll(poll_id: uuid.UUID) -> None:
         poll.save(update_fields=["status", "opened_at"])
         raise_seq(poll_id)
         if was_draft:
-            agenda.reveal_poll(poll_id)
+            agenda.renew_event_of(poll_id)
     events.publish(poll_id, events.Event.OPENED)
 
 

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.models import User
 from polls import events
+from polls.domain import agenda
 from polls.domain.database import clock
 from polls.domain.definition import MAX_OPTIONS, Definition, check_definition
 from polls.domain.join_codes import claim_join_code
@@ -114,6 +115,8 @@ def edit_poll(poll_id: uuid.UUID, changes: Mapping[str, Any]) -> None:
         if "options" in changed:
             _replace_options(poll, after.options)
         raise_seq(poll_id)
+        if poll.status != Status.DRAFT:
+            agenda.renew_event_of(poll_id)
     events.publish(poll_id, events.Event.EDITED)
 
 

@@ -67,7 +67,7 @@ def test_event_reads_as_it_was_made(alice: Person, charlie: Person) -> None:
         "links": {
             "self": f"{EVENTS}{row.id}/",
             "live": f"/ws/events/{row.id}/",
-            "page": f"/e/{row.join_code}",
+            "page": f"/p/{row.join_code}",
         },
     }
     assert (answer.status_code, answer.json()) == (201, expected)
@@ -356,8 +356,9 @@ def test_draft_is_shown_to_nobody_until_it_opens(alice: Person) -> None:
     event_id = uuid.UUID(event["id"])
     before = read_showings([event_id, uuid.uuid4()])
     assert list(before) == [event_id]
-    assert (before[event_id].poll_id, before[event_id].join_code) == (None, None)
+    assert before[event_id].question is None
     alice.open(poll)
     after = read_showings([event_id])[event_id]
-    assert (str(after.poll_id), after.join_code) == (poll["id"], poll["join_code"])
+    assert after.question is not None
+    assert (str(after.poll_id), after.question.join_code) == (poll["id"], poll["join_code"])
     assert after.seq == before[event_id].seq + 1

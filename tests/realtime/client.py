@@ -88,16 +88,26 @@ def status_of(poll: Mapping[str, Any]) -> Frame:
     }
 
 
-def event_of(event: Mapping[str, Any]) -> Frame:
+def event_of(caller: Caller, event: Mapping[str, Any]) -> Frame:
     """Return the whole event frame that tells of an event (as anybody but its owner reads it)."""
-    polls = {poll["id"]: poll["join_code"] for poll in event["polls"]}
+    polls = {poll["id"]: poll["links"]["self"] for poll in event["polls"]}
     current = event["current"]
     return {
         "type": "event",
         "event": event["id"],
         "seq": event["seq"],
         "title": event["title"],
-        "current": current and {"poll": current, "join_code": polls[current]},
+        "current": current and question_of(caller.get(polls[current]).json()),
+    }
+
+
+def question_of(poll: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event frame tells of the poll that is shown."""
+    names = ("join_code", "title", "description", "kind", "min_selections", "max_selections")
+    return {
+        "poll": poll["id"],
+        **{name: poll[name] for name in (*names, "identity", "results_visibility")},
+        "options": [{"id": option["id"], "text": option["text"]} for option in poll["options"]],
     }
 
 

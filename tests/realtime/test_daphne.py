@@ -74,10 +74,10 @@ def test_daphne_follows_what_an_event_shows(daphne: Server, owner: Caller) -> No
     event = owner.make_event(*polls, current=polls[0]["id"])
     path = event["links"]["self"]
     with dashboard(daphne, event) as phone:
-        assert phone.frame() == event_of(event)
+        assert phone.frame() == event_of(owner, event)
         assert phone.frame() == snapshot_of(results_of(owner, polls[0]))
         changed = owner.call("PATCH", path, {"current": polls[1]["id"]}).json()
-        assert phone.frame() == event_of(changed)
+        assert phone.frame() == event_of(owner, changed)
         assert phone.frame() == snapshot_of(results_of(owner, polls[1]))
         assert daphne.voter().vote(polls[1], 0).status_code == 201
         assert phone.frame() == tally_of(results_of(owner, polls[1]))

@@ -49,7 +49,7 @@ def read(live: Server, event: dict[str, Any]) -> dict[str, Any]:
 
 def shows_poll(screen: Dashboard, organiser: Caller, event: Any, poll: Any) -> None:
     """Make sure that the next frames tell what the event shows, and then that poll."""
-    assert screen.frame() == event_of(event)
+    assert screen.frame() == event_of(organiser, event)
     assert screen.frame() == snapshot_of(results_of(organiser, poll))
 
 
@@ -60,7 +60,7 @@ def test_socket_follows_whichever_poll_is_shown(live: Server, organiser: Caller)
     polls = [organiser.make_poll(title=str(number)) for number in range(3)]
     event = organiser.make_event(*polls)
     with dashboard(live, event) as screen:
-        assert screen.frame() == event_of(event)
+        assert screen.frame() == event_of(organiser, event)
         assert screen.frames[-1]["current"] is None
         for poll in (polls[0], polls[2], polls[0]):
             shows_poll(screen, organiser, change(organiser, event, current=poll["id"]), poll)
@@ -70,7 +70,7 @@ def test_socket_follows_whichever_poll_is_shown(live: Server, organiser: Caller)
             assert live.voter().vote(poll, 0).status_code == 201
         screen.silence(0.5)
         assert change(organiser, event, current=None)["seq"] == 5
-        assert screen.frame() == event_of(read(live, event))
+        assert screen.frame() == event_of(organiser, read(live, event))
         assert live.voter().vote(polls[0], 0).status_code == 201
         screen.silence(0.5)
         screen.ping()
@@ -89,7 +89,7 @@ def test_change_of_title_or_order_is_told_and_the_poll_goes_on(
         ]
         for fields in changes:
             changed = change(organiser, event, **fields)
-            assert screen.frame() == event_of(changed)
+            assert screen.frame() == event_of(organiser, changed)
         assert live.voter().vote(polls[0], 0).status_code == 201
         assert screen.frame() == tally_of(results_of(organiser, polls[0]))
 
@@ -105,7 +105,7 @@ def test_poll_that_closes_does_not_end_the_socket(live: Server, organiser: Calle
         shows_poll(screen, organiser, change(organiser, event, current=polls[1]["id"]), polls[1])
         # And back to the closed one, which says so again.
         back = change(organiser, event, current=polls[0]["id"])
-        assert screen.frame() == event_of(back)
+        assert screen.frame() == event_of(organiser, back)
         assert screen.frame() == closed_of(results_of(organiser, polls[0]))
 
 
@@ -116,7 +116,7 @@ def test_draft_is_shown_to_nobody_until_it_opens(live: Server, organiser: Caller
     ticket = ticket_for(organiser, draft)
     with dashboard(live, event) as phone, dashboard(live, event, ticket=ticket) as owners:
         for screen in (phone, owners):
-            assert screen.frame() == event_of(read(live, event))
+            assert screen.frame() == event_of(organiser, read(live, event))
             assert screen.frames[-1]["current"] is None
         organiser.post(f"{draft['links']['self']}open/")
         for screen in (phone, owners):
@@ -132,7 +132,7 @@ def test_poll_that_is_deleted_leaves_nothing_shown(live: Server, organiser: Call
         organiser.call("DELETE", polls[0]["links"]["self"])
         # The poll's own end may be told before the event's change is, or not at all.
         frames = [screen.until_type("event")]
-        assert frames == [event_of(read(live, event))]
+        assert frames == [event_of(organiser, read(live, event))]
         assert frames[0]["current"] is None
         told = [frame["code"] for frame in screen.frames if frame["type"] == "error"]
         assert told in ([], ["not_found"])
@@ -211,8 +211,15 @@ def test_results_that_are_hidden_from_a_socket_end_its_poll_alone(
             shows_poll(one, organiser, event, polls[0])
         hide = {"results_visibility": "owner"}
         hidden = organiser.call("PATCH", polls[0]["links"]["self"], hide).json()
-        assert screen.frame() == error_of(polls[0], "results_hidden", HIDDEN)
-        assert phone.frame() == status_of(hidden)
+        # The rule is told with the poll, and then what it means to each.
+        told = event_of(organiser, read(live, event))
+        for one, meant in (
+            (screen, error_of(polls[0], "results_hidden", HIDDEN)),
+            (phone, status_of(hidden)),
+        ):
+            frames = [one.frame(), one.frame()]
+            assert told in frames
+            assert meant in frames
         shown = change(organiser, event, current=polls[1]["id"])
         for one in (screen, phone):
             shows_poll(one, organiser, shown, polls[1])
@@ -353,7 +360,7 @@ def test_event_of_a_restored_database_is_told_by_a_lower_seq() -> None:
                 assert screen.frame()["title"] == title
             sql = "UPDATE polls_event SET title = 'An evening', seq = 1 WHERE id = %s"
             execute(server, sql, uuid.UUID(event["id"]))
-            assert screen.frame(HEALED) == event_of(event)
+            assert screen.frame(HEALED) == event_of(owner, event)
 
 
 def test_sockets_of_events_outlive_a_database_that_does_not_answer() -> None:

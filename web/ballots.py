@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from polls.enums import Kind
 from polls.models import Poll
+from web.words import choice_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +30,23 @@ def _read_choices(form: QueryDict) -> dict[str, Any]:
     return {"choices": form.getlist("choices")}
 
 
-def _choose_one(poll: Poll, options: int) -> str:
-    del poll, options
-    return _("Choose one.")
-
-
-def _choose_some(poll: Poll, options: int) -> str:
+def _rule(poll: Poll, options: int) -> str:
+    """Return the sentence above the inputs; js/ballots/choices.js says the same."""
     low, high = poll.min_selections, poll.max_selections
-    if low == high:
-        return ngettext("Choose %(n)d.", "Choose exactly %(n)d.", high) % {"n": high}
-    if high < options:
-        text = _("Choose up to %(high)d.") if low == 1 else _("Choose %(low)d to %(high)d.")
-        return text % {"low": low, "high": high}
-    if low > 1:
-        return _("Choose at least %(low)d.") % {"low": low}
-    return _("Choose as many as you like.")
+    if poll.kind == Kind.SINGLE:
+        name = "one"
+    elif poll.kind == Kind.APPROVAL and low == 1 and high == options:
+        name = "approve"
+    elif low == high:
+        name = "exactly"
+    elif high < options:
+        name = "up_to" if low == 1 else "between"
+    else:
+        name = "at_least" if low > 1 else "any"
+    return choice_rules()[name].format(n=high, low=low, high=high)
 
 
-def _approve(poll: Poll, options: int) -> str:
-    if poll.min_selections == 1 and poll.max_selections == options:
-        return _("Choose all that you approve of.")
-    return _choose_some(poll, options)
-
-
-def _choices(rule: Callable[[Poll, int], str]) -> BallotForm:
-    return BallotForm("web/ballots/choices.html", "choices", _read_choices, rule)
-
-
-FORMS: Mapping[str, BallotForm] = {
-    Kind.SINGLE: _choices(_choose_one),
-    Kind.MULTIPLE: _choices(_choose_some),
-    Kind.APPROVAL: _choices(_approve),
-}
+_CHOICES = BallotForm("web/ballots/choices.html", "choices", _read_choices, _rule)
+FORMS: Mapping[str, BallotForm] = dict.fromkeys(
+    (Kind.SINGLE, Kind.MULTIPLE, Kind.APPROVAL), _CHOICES
+)

@@ -58,3 +58,15 @@ def joined_poll(joined: Joined, poll_id: str, viewer: Viewer) -> Poll:
     if wanted not in order_of(joined.event):
         raise Refusal(Code.NOT_FOUND)
     return access_poll(wanted, viewer)
+
+
+def neighbours(event: Event, poll_id: uuid.UUID) -> tuple[uuid.UUID | None, uuid.UUID | None]:
+    """Return the polls before and after one in its event."""
+    order = order_of(event)
+    if poll_id not in order:
+        return None, None
+    place = order.index(poll_id)
+    return (
+        order[place - 1] if place > 0 else None,
+        order[place + 1] if place + 1 < len(order) else None,
+    )

@@ -24,14 +24,14 @@ from polls.api.authentication import cookie_token, set_voter_cookie
 from polls.domain import voters, voting
 from polls.domain.access import Viewer, may_see_results
 from polls.domain.results import Count, read_count
-from polls.enums import Identity, Visibility
+from polls.enums import Identity, Kind, Visibility
 from polls.errors import CATALOGUE, Refusal
 from polls.models import Poll
 from web import fresh, words
 from web.addresses import public_url, qr_svg, spoken
 from web.ballots import FORMS
 from web.errors import View, answer, only
-from web.joining import Joined, join, joined_poll
+from web.joining import Joined, join, joined_poll, neighbours
 
 _counted = Signer(salt="polls.counted")
 _QR_SCALE = 12  # pixels a module: about 400 in all
@@ -78,7 +78,8 @@ def poll(request: HttpRequest, join_code: str) -> HttpResponse:
             found = joined_poll(joined, request.POST.get("poll", ""), voter.viewer())
             response = _cast(request, replace(joined, poll=found), token)
         elif joined.poll is None:
-            response = _wait(request, joined, voter.viewer())
+            context = _empty_ballot(request, joined, voter.viewer())
+            response = render(request, "web/poll.html", context)
         elif request.COOKIES:
             context = ballot_context(request, joined, joined.poll, voter)
             response = render(request, "web/poll.html", context)
@@ -114,7 +115,7 @@ def _new_key() -> str:
 
 def _wait(request: HttpRequest, joined: Joined, viewer: Viewer) -> HttpResponse:
     """Show that an event shows nothing now; the page follows it."""
-    return render(request, "web/waiting.html", {**_joined_context(request, joined, viewer)})
+    return render(request, "web/waiting.html", _joined_context(request, joined, viewer))
 
 
 def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
@@ -140,6 +141,19 @@ def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
     response = redirect(f"{back}?{urlencode(query)}" if query else back)
     response.status_code = 303
     return response
+
+
+def _empty_ballot(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[str, Any]:
+    """Return what the page shows of an event that shows nothing: its script draws what comes."""
+    return _joined_context(request, joined, viewer) | {
+        "ballot": FORMS[Kind.SINGLE],
+        "blank": _BLANK,
+        "texts": words.voting_texts(),
+    }
+
+
+# The template of an option that a script fills in.
+_BLANK = ({"id": "", "text": "", "votes": None, "share": 0, "chosen": False},)
 
 
 def _receipt_of(request: HttpRequest, own: voting.StandingVote | None) -> str | None:
@@ -172,6 +186,7 @@ def ballot_context(
     form = FORMS[found.kind]
     return context | {
         "ballot": form,
+        "blank": _BLANK,
         "rule": form.rule(found, len(context["options"])),
         "several": found.max_selections > 1,
         "identity": words.identity_in_words(found.identity),
@@ -258,6 +273,9 @@ def present(request: HttpRequest, join_code: str) -> HttpResponse:
     if joined.poll is None:
         return _wait(request, joined, viewer)
     context = poll_context(request, joined, joined.poll, viewer)
+    if joined.event is not None and context["owned"]:
+        before, after = neighbours(joined.event, joined.poll.id)
+        context |= {"previous": before, "next": after}
     many = len(context["options"])
     context |= {
         "qr": qr_svg(context["address"]),

@@ -86,6 +86,19 @@ def identity_in_words(identity: str) -> str:
     }.get(Identity(identity), "")
 
 
+def choice_rules() -> dict[str, str]:
+    """Return the sentences that say how many options to choose; numbers go into their places."""
+    return {
+        "one": _("Choose one."),
+        "exactly": _("Choose exactly {n}."),
+        "up_to": _("Choose up to {high}."),
+        "between": _("Choose {low} to {high}."),
+        "at_least": _("Choose at least {low}."),
+        "any": _("Choose as many as you like."),
+        "approve": _("Choose all that you approve of."),
+    }
+
+
 def _forms(one: str, many: str) -> dict[str, str]:
     """Return a text's forms by the categories of Intl.PluralRules that our languages have."""
     return {"one": one, "other": many}
@@ -99,6 +112,11 @@ def voting_texts() -> dict[str, object]:
         "retrying": _("The connection is lost. Your vote is kept and sent again; it counts once."),
         "counted": _("Your vote is counted."),
         "receipt": _("Receipt:"),
+        **{f"rule_{name}": text for name, text in choice_rules().items()},
+        "hidden_because": {str(word): hidden_because(word) for word in Visibility},
+        "identity": {str(word): identity_in_words(word) for word in Identity},
+        "nothing": _("There is nothing to vote on just now. This page goes on by itself."),
+        "not_open": _("Voting has not begun. This page opens the ballot by itself."),
         "choose": _("Choose an answer first."),
         "too_few": _("Choose at least {n}."),
         "too_many": _("Choose {n} at most."),

@@ -3,6 +3,7 @@
 import { call } from "./lib/http.js";
 import { Follow } from "./lib/follow.js";
 import { say } from "./lib/words.js";
+import { follower } from "./parts/event.js";
 import { element, isCount, names, places, root, show, showConnection, showCount, showStatus, write } from "./parts/page.js";
 import { slowly, summary } from "./parts/summary.js";
 
@@ -56,7 +57,18 @@ async function move(step) {
   } else write("notice", say("failed", { why: body?.title ?? say("offline") }));
 }
 
+/** Show another poll of the event. @param {"next" | "previous"} which */
+async function turn(which) {
+  const { status, body } = await call("PATCH", root.dataset.event ?? "", {
+    body: { current: control(which)?.dataset.poll },
+    headers: { "X-CSRFToken": csrf?.value ?? "" },
+  });
+  if (status !== 200) write("notice", say("failed", { why: body?.title ?? say("offline") }));
+}
+
 const DO = {
+  next: () => turn("next"),
+  previous: () => turn("previous"),
   open: () => move("open"),
   close() {
     if (Date.now() < closing) {
@@ -107,4 +119,4 @@ document.addEventListener("visibilitychange", stayAwake);
 stayAwake();
 
 settle();
-new Follow(places(), { onState: draw, onConnection: showConnection });
+new Follow(places(), { onState: draw, onConnection: showConnection, onEvent: follower(0) });

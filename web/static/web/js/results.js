@@ -2,6 +2,7 @@
 // The page of live results. Without it the page shows the count of its loading, and loads again.
 import { Follow } from "./lib/follow.js";
 import { say } from "./lib/words.js";
+import { follower } from "./parts/event.js";
 import { History } from "./parts/history.js";
 import { element, isCount, names, places, root, show, showConnection, showCount, showStatus, write } from "./parts/page.js";
 import { slowly, summary } from "./parts/summary.js";
@@ -34,4 +35,4 @@ setInterval(() => {
   write("pace", root.dataset.status === "open" ? say("pace", { n: history.pace() }) : "");
 }, 1_000);
 
-new Follow(places(), { onState: draw, onConnection: showConnection });
+new Follow(places(), { onState: draw, onConnection: showConnection, onEvent: follower(2_000) });

@@ -11,11 +11,13 @@ import { call } from "./http.js";
 /**
  * @typedef {object} Places
  * @property {string} live  the socket @property {string} results @property {string} self
+ * @property {string} [event] @property {string} [poll]  where the live socket is an event's
  */
 /**
  * @typedef {object} Options
  * @property {(state: State) => void} onState
  * @property {(connection: Connection) => void} onConnection
+ * @property {(event: import("./live.js").Event) => void} [onEvent]  where an event is followed
  * @property {() => Promise<string>} [ticket]
  * @property {() => Promise<Record<string, string>>} [headers]  that say who asks
  */
@@ -38,6 +40,7 @@ export class Follow {
     this.#askSoon();
     this.live = new Live(url, {
       ticket: options.ticket,
+      onEvent: options.onEvent,
       onState: (state) => state && options.onState(state),
       onConnection: (connection, code) => this.#hear(connection, code),
     });
@@ -66,6 +69,8 @@ export class Follow {
 
   async #ask() {
     const headers = { ...(await this.options.headers?.()) };
+    if (this.options.onEvent && (await this.#showsAnother())) return location.reload();
+    if (!this.places.poll) return this.#askSoon(EVERY_MS); // an event shows nothing
     if (this.#etag) headers["If-None-Match"] = this.#etag;
     let answer = await call("GET", this.places.results, { headers });
     if (answer.status === 403) answer = await call("GET", this.places.self, { headers });
@@ -74,8 +79,14 @@ export class Follow {
       if (answer.status === 200) this.#take(answer);
       this.#tell(answer.body?.final ? "final" : "catching_up");
     } else this.#tell("reconnecting");
-    if (this.#connection === "final") this.live.close();
+    if (this.#connection === "final" && !this.options.onEvent) this.live.close();
     else this.#askSoon(EVERY_MS);
+  }
+
+  /** Whether the event shows another poll than this page. */
+  async #showsAnother() {
+    const { status, body } = await call("GET", this.places.event ?? "");
+    return status === 200 && (body.current ?? "") !== this.places.poll;
   }
 
   /** @param {import("./http.js").Answer} answer */

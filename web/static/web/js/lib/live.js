@@ -9,20 +9,21 @@
 /** @typedef {{ poll: string, status: string, opens_at: string | null, closes_at: string | null }} Status */
 /** @typedef {Count | Status} State  what to show: the status alone where results are hidden */
 /** @typedef {"live" | "reconnecting" | "over"} Connection */
+/** @typedef {{ type: "event", seq: number, title: string, current: any }} Event  what is shown */
 /** @typedef {{ type: "snapshot" | "tally" | "closed" } & Count | { type: "status" } & Status
- *   | { type: "error", code: string, detail: string }
+ *   | { type: "error", code: string, detail: string } | Event
  *   | { type: "hello" | "heartbeat" | "pong" }} Frame */
 /**
  * @typedef {object} Options
  * @property {(state: State | null) => void} onState  for each new state; null: nothing may be shown
  * @property {(connection: Connection, code?: number) => void} [onConnection]  when that changes;
  *   the close code where it is over
+ * @property {(event: Event) => void} [onEvent]  for an event's socket, which ends with no poll
  * @property {() => Promise<string>} [ticket]  fetches a live ticket, anew for each connection
  * @property {number} [silenceMs]  without any frame, after which a connection counts as dead
  */
 
-const BASE_MS = 500;
-const CAP_MS = 15_000;
+const [BASE_MS, CAP_MS] = [500, 15_000];
 const SILENCE_MS = 35_000; // the server breaks a silence of 25 s by a heartbeat
 /** Close codes that coming back does not mend; after any other it may. */
 export const LASTING = [1000, 1002, 1007, 1008, 1009, 4400, 4401, 4403, 4404];
@@ -81,9 +82,7 @@ export class Live {
   }
 
   /** Stop following. */
-  close() {
-    this.#end(1000);
-  }
+  close = () => this.#end(1000);
 
   async #connect() {
     this.#expectFrame();
@@ -92,7 +91,8 @@ export class Live {
     if (turn !== this.#turn) return; // it was given up meanwhile
     if (ticket === "") return this.#comeBack();
     this.url.searchParams.delete("since");
-    if (this.state && "seq" in this.state) this.url.searchParams.set("since", `${this.state.seq}`);
+    const from = !this.options.onEvent && this.state;
+    if (from && "seq" in from) this.url.searchParams.set("since", `${from.seq}`);
     const socket = (this.#socket = new WebSocket(this.url));
     this.#expectFrame();
     socket.onopen = () => ticket && socket.send(JSON.stringify({ type: "auth", ticket }));
@@ -107,10 +107,11 @@ export class Live {
       this.#failures = 0;
       this.#tell("live");
     }
+    if (frame.type === "event") this.options.onEvent?.(frame);
     const before = this.state;
     this.state = apply(before, frame);
     if (this.state !== before) this.options.onState(this.state);
-    if (frame.type === "closed") this.#end(1000);
+    if (frame.type === "closed" && !this.options.onEvent) this.#end(1000);
   }
 
   #expectFrame() {

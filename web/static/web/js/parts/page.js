@@ -12,7 +12,7 @@ export const element = (id) => /** @type {HTMLElement} */ (document.getElementBy
 export const root = element("poll");
 
 /** Where the poll is reached. @returns {import("../lib/follow.js").Places} */
-export const places = () => /** @type {any} */ ({ ...root.dataset });
+export const places = () => /** @type {any} */ (root.dataset);
 
 /** @param {string} id @param {string} words */
 export function write(id, words) {

@@ -1,0 +1,162 @@
+"""An evening: one code, and pages that turn to whichever poll is shown."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.browser.conftest import PHONE, People, choose, vote
+from tests.live import Caller, Server
+
+
+def evening(
+    organiser: Caller, current: int | None = 0
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Make an event of three polls; return it, and them."""
+    polls = [
+        organiser.make_poll(title="Lunch?"),
+        organiser.make_poll(
+            title="Which two?",
+            kind="multiple",
+            min_selections=2,
+            max_selections=2,
+            options=[{"text": text} for text in ("Tea", "Coffee", "Water")],
+        ),
+        organiser.make_poll(title="Again?", results_visibility="after_close"),
+    ]
+    shown = None if current is None else polls[current]["id"]
+    return organiser.make_event(*polls, title="Annual meeting", current=shown), polls
+
+
+def show(organiser: Caller, event: dict[str, Any], poll: dict[str, Any] | None) -> None:
+    body = {"current": poll and poll["id"]}
+    assert organiser.call("PATCH", event["links"]["self"], body).status_code == 200
+
+
+def stays(page: Page) -> None:
+    """Mark a page, to see that it is not loaded anew."""
+    page.evaluate("window.same = true")
+
+
+def test_phone_turns_to_what_is_shown_and_asks_for_nothing(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser)
+    person = people(**PHONE)
+    page = person.goto(event["links"]["page"])
+    expect(page.locator("#event")).to_have_text("Annual meeting")
+    expect(page.locator("h1")).to_have_text("Lunch?")
+    vote(page, "Pizza")
+    stays(page)
+    person.requests.clear()
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?")
+    expect(page.locator("legend")).to_have_text("Choose exactly 2.")
+    expect(page.locator("#vote")).to_be_visible()
+    assert person.requests == []
+    choose(page, "Tea")
+    choose(page, "Water")
+    page.locator("#vote").click()
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.")
+    expect(page.locator("#ballots")).to_have_text("1 ballot")
+    # Back at the first its vote is remembered.
+    show(organiser, event, polls[0])
+    expect(page.locator("h1")).to_have_text("Lunch?")
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.")
+    expect(page.get_by_label("Pizza")).to_be_checked()
+    expect(page.get_by_label("Pizza")).to_be_disabled()
+    show(organiser, event, polls[2])
+    expect(page.locator("#hidden")).to_have_text("The results are shown when the poll is closed.")
+    expect(page.locator("#ballots")).to_be_hidden()
+    assert page.evaluate("window.same") is True
+    for poll, votes in zip(polls, ([1, 0], [1, 0, 1], [0, 0]), strict=True):
+        options = organiser.get(poll["links"]["results"]).json()["options"]
+        assert [option["votes"] for option in options] == votes
+
+
+def test_phone_waits_while_nothing_is_shown(people: People, organiser: Caller) -> None:
+    event, polls = evening(organiser, None)
+    page = people(**PHONE).goto(event["links"]["page"])
+    expect(page.locator("h1")).to_have_text("Annual meeting")
+    expect(page.locator("#nothing")).to_be_visible()
+    expect(page.locator("#connection")).to_have_text("live")
+    stays(page)
+    show(organiser, event, polls[0])
+    expect(page.locator("h1")).to_have_text("Lunch?")
+    vote(page, "Sushi")
+    show(organiser, event, None)
+    expect(page.locator("#nothing")).to_be_visible()
+    expect(page.locator("#ballot")).to_be_hidden()
+    assert page.evaluate("window.same") is True
+    assert organiser.get(polls[0]["links"]["results"]).json()["ballots"] == 1
+
+
+def test_poll_that_is_changed_while_it_is_shown_is_drawn_anew(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser)
+    page = people(**PHONE).goto(event["links"]["page"])
+    expect(page.locator("#connection")).to_have_text("live")
+    changes = {"options": [{"text": "Soup"}, {"text": "Salad"}], "title": "Dinner?"}
+    organiser.call("PATCH", polls[0]["links"]["self"], changes)
+    expect(page.locator("h1")).to_have_text("Dinner?")
+    vote(page, "Soup")
+    assert organiser.get(polls[0]["links"]["results"]).json()["ballots"] == 1
+
+
+def test_form_alone_votes_in_the_poll_that_it_was_drawn_for(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser)
+    page = people(java_script_enabled=False).goto(event["links"]["page"])
+    choose(page, "Pizza")
+    show(organiser, event, polls[1])
+    page.locator("#vote").click()
+    expect(page.locator("h1")).to_have_text("Which two?")  # where the event is by now
+    assert organiser.get(polls[0]["links"]["results"]).json()["ballots"] == 1
+    assert organiser.get(polls[1]["links"]["results"]).json()["ballots"] == 0
+
+
+def test_presenter_turns_the_pages_by_keys(people: People, live: Server) -> None:
+    name = f"host-{live.port}"
+    owner = live.sign_up(name)
+    event, _ = evening(owner)
+    host = people()
+    host.log_in(name)
+    screen = host.goto(f"{event['links']['page']}/present")
+    results = people().goto(f"{event['links']['page']}/results")
+    phone = people(**PHONE).goto(event["links"]["page"])
+    for page in (screen, results, phone):
+        expect(page.locator("#connection")).to_have_text("live")
+    expect(screen.locator(".join")).to_have_text(event["join_code"])
+    for key, title in (("n", "Which two?"), ("n", "Again?"), ("p", "Which two?"), ("p", "Lunch?")):
+        screen.keyboard.press(key)
+        for page in (screen, results, phone):
+            expect(page.locator("h1")).to_contain_text(title)
+            expect(page.locator("#connection")).to_have_text("live")
+    expect(screen.locator("[data-do=previous]")).to_be_hidden()
+
+
+def test_event_is_followed_where_sockets_are_blocked(people: People, organiser: Caller) -> None:
+    event, polls = evening(organiser)
+    person = people(**PHONE)
+
+    def refuse(socket: WebSocketRoute) -> None:
+        socket.close(code=1011)
+
+    person.page.route_web_socket(lambda url: "/ws/" in urlsplit(url).path, refuse)
+    page = person.goto(event["links"]["page"])
+    expect(page.locator("#connection")).to_have_text("catching up every few seconds")
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?", timeout=20_000)
+
+
+def test_rehearsal_that_is_reset_lets_phones_vote_again(people: People, organiser: Caller) -> None:
+    event, polls = evening(organiser)
+    page = people(**PHONE).goto(event["links"]["page"])
+    vote(page, "Pizza")
+    organiser.post(f"{polls[0]['links']['self']}reset/")
+    expect(page.locator("#vote")).to_be_visible()
+    vote(page, "Sushi")
+    options = organiser.get(polls[0]["links"]["results"]).json()["options"]
+    assert [option["votes"] for option in options] == [0, 1]

@@ -1,0 +1,56 @@
+// @ts-check
+// Draw the ballot of whichever poll an event shows, from what its socket tells: a hall of phones
+// turns to the next question without asking for anything.
+import { text } from "../lib/words.js";
+import { element, root, show, write } from "./page.js";
+
+/** @typedef {import("../ballots/choices.js").Question & { poll: string, title: string,
+ *   description: string, identity: string, results_visibility: string }} Question */
+
+/** Whether a page cannot turn to a question by itself: logging in needs the server. */
+export const needsServer = (/** @type {Question | null} */ question) =>
+  !document.getElementById("vote") || (question?.identity === "account" && root.dataset.signedIn !== "yes");
+
+/** Return a new key: sent twice, a ballot counts once. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(24));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+}
+
+/**
+ * Turn the page to a question, or to nothing. The form is disabled until its status is known.
+ * @param {import("../lib/live.js").Event} event
+ * @param {{ draw: Function, rule: Function }} ballot  of the question's kind
+ */
+export function turn({ title, current }, ballot) {
+  const form = /** @type {HTMLFormElement} */ (element("ballot"));
+  const question = /** @type {Question | null} */ (current);
+  form.hidden = !question;
+  for (const [id, shown] of Object.entries({ nothing: !question, event: question, status: question })) {
+    show(id, !!shown);
+  }
+  write("event", title);
+  write("title", question?.title ?? title);
+  document.title = question?.title ?? title;
+  write("description", question?.description ?? "");
+  show("description", !!question?.description);
+  for (const when of root.querySelectorAll(".when")) when.remove();
+  for (const id of ["ballots", "results"]) show(id, false);
+  write("hidden", text("hidden_because")[question?.results_visibility ?? ""] ?? "");
+  write("identity", text("identity")[question?.identity ?? ""] ?? "");
+  const { dataset } = root;
+  dataset.poll = question?.poll ?? "";
+  dataset.status = "";
+  dataset.voted = dataset.shown = "no";
+  if (!question) return;
+  dataset.self = `/api/v1/polls/${question.poll}/`;
+  dataset.vote = `${dataset.self}votes/`;
+  dataset.results = `${dataset.self}results/`;
+  dataset.min = `${question.min_selections}`;
+  dataset.max = `${question.max_selections}`;
+  ballot.draw(element("inputs"), question);
+  write("rule", ballot.rule(question));
+  for (const [name, value] of Object.entries({ poll: question.poll, key: newKey() })) {
+    /** @type {HTMLInputElement} */ (form.elements.namedItem(name)).value = value;
+  }
+}

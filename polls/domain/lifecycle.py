@@ -83,10 +83,7 @@ def open_poll(poll_id: uuid.UUID) -> None:
             return
         now = clock()
         if poll.closes_at is not None and poll.closes_at <= now:
-            detail = "closes_at has passed; set another before opening."
-            raise Refusal(
-                Code.INVALID_POLL, detail, errors=[FieldError("closes_at", "passed", detail)]
-            )
+            raise _passed("closes_at")
         was_draft = poll.status == Status.DRAFT
         poll.status, poll.opened_at = Status.OPEN, now
         poll.save(update_fields=["status", "opened_at"])
@@ -94,6 +91,32 @@ def open_poll(poll_id: uuid.UUID) -> None:
         if was_draft:
             agenda.renew_event_of(poll_id)
     events.publish(poll_id, events.Event.OPENED)
+
+
+def schedule_poll(poll_id: uuid.UUID) -> None:
+    """Let a draft open by itself at its `opens_at`, which must lie ahead.
+
+    One that is scheduled or open stays so, a closed one is refused.
+    """
+    with transaction.atomic():
+        poll = lock_poll(poll_id)
+        if poll.is_closed:
+            raise Refusal(Code.POLL_CLOSED)
+        if poll.status == Status.OPEN:
+            return
+        if poll.opens_at is None or poll.opens_at <= clock():
+            raise _passed("opens_at")
+        poll.status = Status.OPEN
+        poll.save(update_fields=["status"])
+        raise_seq(poll_id)
+        agenda.renew_event_of(poll_id)
+    events.publish(poll_id, events.Event.OPENED)
+
+
+def _passed(field: str) -> Refusal:
+    """Return the refusal of a poll whose time has passed before it could open."""
+    detail = f"{field} has passed; set another before opening."
+    return Refusal(Code.INVALID_POLL, detail, errors=[FieldError(field, "passed", detail)])
 
 
 def close_poll(poll_id: uuid.UUID) -> None:

@@ -84,6 +84,12 @@ def definition_of(poll: Poll) -> Definition:
     )
 
 
+def duplicate_poll(poll: Poll, owner: User) -> Poll:
+    """Return a new draft with the same definition, but for its times: they may have passed."""
+    definition = replace(definition_of(poll), opens_at=None, closes_at=None)
+    return create_poll(owner, definition, status=Status.DRAFT)
+
+
 def edit_poll(poll_id: uuid.UUID, changes: Mapping[str, Any]) -> None:
     """Change fields of a definition under the poll's lock, and raise its revision.
 
@@ -128,16 +134,21 @@ def _with_default_most(before: Definition, after: Definition) -> Definition:
     return after
 
 
-def _refuse_frozen(poll: Poll, changed: set[str]) -> None:
-    """Raise `poll_frozen` naming what can no longer be changed."""
+def frozen_fields(poll: Poll) -> frozenset[str]:
+    """Return the fields that can no longer be changed; it stands only under the poll's lock."""
     frozen: set[str] = set()
     if poll.is_closed or Participation.objects.filter(poll=poll).exists():
-        frozen |= changed & set(FROZEN_BY_BALLOTS)
+        frozen |= set(FROZEN_BY_BALLOTS)
     if poll.opened_at is not None or poll.is_closed:
-        frozen |= changed & {"opens_at"}
+        frozen.add("opens_at")
     if poll.is_closed:
-        frozen |= changed & {"closes_at"}
-    if frozen:
+        frozen.add("closes_at")
+    return frozenset(frozen)
+
+
+def _refuse_frozen(poll: Poll, changed: set[str]) -> None:
+    """Raise `poll_frozen` naming what can no longer be changed."""
+    if frozen := changed & frozen_fields(poll):
         raise Refusal(
             Code.POLL_FROZEN,
             errors=[

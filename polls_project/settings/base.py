@@ -137,9 +137,10 @@ if REDIS_URLS:
     }
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "polls_project.cache.SteadyRedisCache",
             # One URL only: Django takes further ones for replicas and never reads the first.
             "LOCATION": REDIS_URLS[0],
+            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
         }
     }
 else:

@@ -59,6 +59,7 @@ def banner(here: str, *, lan: str | None, public: str | None) -> str:
     lines = ["", f"Polls is running at {url}", ""]
     if poll is not None:
         lines.append(f"  Watch a poll   {url}{page}")
+    lines.append(f"  Make polls     {url}/desk")
     lines += [f"  API            {url}/swagger/", f"  Admin          {url}/admin/"]
     if lan is not None:
         picture = io.StringIO()

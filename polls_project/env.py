@@ -143,6 +143,49 @@ def postgres_url(name: str) -> PostgresUrl | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class MailUrl:
+    """The parts of an `smtp://user:password@host:port` URL."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    starttls: bool
+    tls: bool
+
+
+_MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+def mail_url(name: str) -> MailUrl | None:
+    """Return the parts of a mail server's URL, or None where the variable is unset.
+
+    `smtp+tls` asks for STARTTLS, `smtps` speaks TLS from the first byte.
+    """
+    value = text(name)
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
+    if parts.scheme not in _MAIL_PORTS or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"{name} must be smtp+tls://user:password@host:port; also smtp:// and smtps://. "
+            f"Its scheme is {parts.scheme!r}."
+        )
+    return MailUrl(
+        host=parts.hostname,
+        port=port or _MAIL_PORTS[parts.scheme],
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        starttls=parts.scheme == "smtp+tls",
+        tls=parts.scheme == "smtps",
+    )
+
+
 def redis_urls(name: str) -> list[str]:
     """Return Redis URLs: the first is the cache, all of them are shards for frames."""
     found = words(name)

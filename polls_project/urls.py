@@ -13,4 +13,6 @@ urlpatterns = [
 handler400 = "web.errors.bad_request"
 handler403 = "web.errors.permission_denied"
 handler404 = "web.errors.not_found"
+# allauth's name for whoever tries too often
+handler429 = "web.errors.too_many"
 handler500 = "web.errors.server_error"

@@ -82,6 +82,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return answer(request, Refusal(Code.NOT_FOUND))
 
 
+def too_many(request: HttpRequest) -> HttpResponse:
+    """Answer 429."""
+    return answer(request, Refusal(Code.TOO_MANY))
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 with an id to search the log for; 503 where the database is the cause."""
     fault = sys.exc_info()[1]

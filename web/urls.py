@@ -1,6 +1,6 @@
 """The pages. Each stands as written; with a slash behind it, it redirects."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from web import embed, poll_pages, views
@@ -8,6 +8,8 @@ from web import embed, poll_pages, views
 _WRITTEN = (
     r"p/[^/]+(?:/(?:results|present|qr\.png|qr\.svg))?",
     r"embed/[^/]+|oembed",
+    r"accounts/[^/]+(?:/[^/]+){0,3}",
+    r"desk(?:/[^/]+){0,3}",
     r"docs/(?:errors|protocol)",
     r"(?:swagger|asyncapi)\.json|swagger\.yaml",
 )
@@ -24,8 +26,10 @@ urlpatterns = [
     path("docs/errors", views.errors, name="errors"),
     path("docs/protocol", views.protocol, name="protocol"),
     path("asyncapi.json", views.asyncapi, name="asyncapi"),
+    path("accounts/", include("web.accounts.urls")),
+    path("desk", include("web.desk.urls")),
     re_path(
         rf"^(?P<page>{'|'.join(_WRITTEN)})/$",
-        RedirectView.as_view(url="/%(page)s", permanent=False),
+        RedirectView.as_view(url="/%(page)s", permanent=False, query_string=True),
     ),
 ]

@@ -23,7 +23,7 @@ def register(username: str, password: str, email: str = "") -> User:
     """Make an account, or raise `invalid_account` or `username_taken`."""
     user = User(username=User.normalize_username(username), email=email)
     user.set_password(password)
-    errors = _user_errors(user, password)
+    errors = account_errors(user, password)
     if errors:
         raise Refusal(Code.INVALID_ACCOUNT, errors=errors)
     try:
@@ -37,7 +37,8 @@ def register(username: str, password: str, email: str = "") -> User:
     return user
 
 
-def _user_errors(user: User, password: str) -> list[FieldError]:
+def account_errors(user: User, password: str) -> list[FieldError]:
+    """Return what keeps a new account from being made, but for a name that is taken."""
     found: list[FieldError] = []
     try:
         user.clean_fields(exclude=["password"])
@@ -55,6 +56,14 @@ def _user_errors(user: User, password: str) -> list[FieldError]:
             for inner in error.error_list
         ]
     return found
+
+
+def revoke_token(user: User, token_id: uuid.UUID) -> None:
+    """Let a token of the account count no longer, on open sockets too; raises `not_found`."""
+    deleted, _ = ApiToken.objects.filter(user=user, id=token_id).delete()
+    if not deleted:
+        raise Refusal(Code.NOT_FOUND)
+    events.publish(None, events.Event.REVOKED)
 
 
 class RegisterView(View):
@@ -136,8 +145,5 @@ class TokenView(View):
         """Revoke a token."""
         user = signed_in(request)
         self.no_body(request)
-        deleted, _ = ApiToken.objects.filter(user=user, id=token_id).delete()
-        if not deleted:
-            raise Refusal(Code.NOT_FOUND)
-        events.publish(None, events.Event.REVOKED)
+        revoke_token(user, token_id)
         return no_content()

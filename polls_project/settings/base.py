@@ -162,6 +162,9 @@ INSTALLED_APPS = [
     "polls",
     "realtime",
     "web",
+    # Behind ours, whose templates come first.
+    "allauth",
+    "allauth.account",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -172,6 +175,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "polls_project.urls"
@@ -190,7 +194,8 @@ TEMPLATES = [
         },
     }
 ]
-LOGIN_URL = "admin:login"
+# Not in a cookie of their own: there are those of the session, of CSRF and of the voter.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -201,6 +206,44 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# -- accounts on the pages (docs/decisions/0013-accounts-pages.md) ----------------------------
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "desk:polls"
+LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "web.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+# Nobody proves an address, so it need not be one account's alone.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no mail to people who have no account here
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+# A whole hall sits behind one address, and may sign up for one poll; guessing at one account's
+# password is slow wherever it comes from.
+ACCOUNT_RATE_LIMITS = {
+    "login": "600/m/ip",
+    "login_failed": "100/m/ip,10/5m/key",
+    "signup": "600/m/ip",
+    "change_password": "10/m/user",
+    "reset_password": "20/m/ip,5/m/key",
+    "reset_password_from_key": "20/m/ip",
+}
+
+# -- mail, which resets passwords --------------------------------------------------------------
+_mail = env.mail_url("EMAIL_URL")
+# Without a server, what is sent all the same goes to the log.
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail else 'console'}.EmailBackend"
+EMAIL_HOST = _mail.host if _mail else ""
+EMAIL_PORT = _mail.port if _mail else 25
+EMAIL_HOST_USER = _mail.user if _mail else ""
+EMAIL_HOST_PASSWORD = _mail.password if _mail else ""
+EMAIL_USE_TLS = _mail is not None and _mail.starttls
+EMAIL_USE_SSL = _mail is not None and _mail.tls
+EMAIL_TIMEOUT = 3  # seconds, within a request's own time
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "polls@localhost")
+
+# -- Django, further ---------------------------------------------------------------------------
 # An API path without its slash is unknown (404); pages redirect by their own routes.
 APPEND_SLASH = False
 USE_TZ = True

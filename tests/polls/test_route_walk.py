@@ -23,7 +23,27 @@ PAGES = (
     *("/p/{code}", "/p/{code}/results", "/p/{code}/present", "/p/{code}/qr.png"),
     *("/p/{code}/qr.svg", "/embed/{code}"),
     *("/swagger.json", "/swagger.yaml", "/asyncapi.json"),
+    *("/accounts/login", "/accounts/signup", "/accounts/password/reset"),
+    *("/accounts/password/reset/done", "/accounts/password/reset/key/done"),
 )
+# The pages that take forms of anybody; the others are read alone.
+FORMS = {"/p/{code}", "/accounts/login", "/accounts/signup", "/accounts/password/reset"}
+# The pages of whoever is logged in, and what they take. Anybody else is led to log in.
+READ, FORM, ACT = ("GET", "HEAD"), ("GET", "HEAD", "POST"), ("POST",)
+DESK = {
+    "/accounts/password/change": FORM,
+    "/desk": READ,
+    "/desk/new": FORM,
+    "/desk/polls/{poll_id}": FORM,
+    "/desk/polls/{poll_id}/open": ACT,
+    "/desk/polls/{poll_id}/schedule": ACT,
+    "/desk/polls/{poll_id}/close": FORM,
+    "/desk/polls/{poll_id}/reset": FORM,
+    "/desk/polls/{poll_id}/duplicate": ACT,
+    "/desk/polls/{poll_id}/delete": FORM,
+    "/desk/tokens": FORM,
+    "/desk/tokens/{token_id}/revoke": ACT,
+}
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 OWNERS, EVERYBODYS = "owner's", "everybody's"
 # Every call on a poll, and whose it is. The audit is everybody's once the poll is closed.
@@ -329,11 +349,35 @@ def test_page_answers_every_method_by_the_catalogue(world: World, page: str, met
         assert answer.headers[name]
     if method in {"GET", "HEAD"}:
         assert answer.status_code == 200
-    elif (method, page) == ("POST", "/p/{code}"):
+    elif method == "POST" and page in FORMS:
         assert_problem(answer, 403, "csrf_failed")
     else:
         assert_problem(answer, 405, "method_not_allowed")
         assert method not in answer.headers["Allow"].split(", ")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("page", DESK)
+def test_page_of_the_desk_answers_nobody_by_the_catalogue(
+    world: World, page: str, method: str
+) -> None:
+    path = world.path(page, world.make_poll())
+    answer = world.call("nobody", method, path)
+    assert answer.headers["Content-Security-Policy"]
+    if method not in DESK[page]:
+        if method != "HEAD":
+            assert_problem(answer, 405, "method_not_allowed")
+        assert answer.status_code == 405
+        assert set(answer.headers["Allow"].split(", ")) == set(DESK[page])
+    elif method == "POST":
+        assert_problem(answer, 403, "csrf_failed")
+    else:
+        assert (answer.status_code, answer.headers["Location"]) == (
+            302,
+            f"/accounts/login?next={path}",
+        )
+        slashed = world.call("nobody", method, f"{path}/")
+        assert (slashed.status_code, slashed.headers["Location"]) == (302, path)
 
 
 def test_every_route_of_the_pages_is_walked() -> None:
@@ -343,4 +387,6 @@ def test_every_route_of_the_pages_is_walked() -> None:
         route for route in rest if route.startswith("/^") or route in {"/swagger", "/redoc"}
     }
     # oEmbed needs an address to tell of: tests/web/test_embed.py.
-    assert rest - redirects == {*PAGES, "/oembed"}
+    # Logging out, and the link of a mail: tests/web/test_accounts_pages.py.
+    links = {route for route in rest if "/accounts/^" in route} | {"/accounts/logout"}
+    assert rest - redirects - links == {*PAGES, *DESK, "/oembed"}

@@ -1,0 +1,48 @@
+"""The paths of accounts, by the names that allauth knows: those of its views that we offer."""
+
+from allauth.account import views as allauth_views
+from django.urls import path, re_path
+from django.views.decorators.cache import never_cache
+
+from web.accounts import views
+from web.errors import View, only
+
+
+def _page(view: View, *methods: str) -> View:
+    return never_cache(only("GET", "HEAD", *methods)(view))
+
+
+def _form(view: View) -> View:
+    return _page(view, "POST")
+
+
+urlpatterns = [
+    path("login", _form(views.LoginView.as_view()), name="account_login"),
+    path("logout", _form(views.LogoutView.as_view()), name="account_logout"),
+    path("signup", _form(views.SignupView.as_view()), name="account_signup"),
+    path(
+        "password/change",
+        _form(views.PasswordChangeView.as_view()),
+        name="account_change_password",
+    ),
+    path(
+        "password/reset",
+        _form(views.PasswordResetView.as_view()),
+        name="account_reset_password",
+    ),
+    path(
+        "password/reset/done",
+        _page(allauth_views.password_reset_done),
+        name="account_reset_password_done",
+    ),
+    path(
+        "password/reset/key/done",
+        _page(allauth_views.password_reset_from_key_done),
+        name="account_reset_password_from_key_done",
+    ),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)$",
+        _form(views.PasswordResetFromKeyView.as_view()),
+        name="account_reset_password_from_key",
+    ),
+]

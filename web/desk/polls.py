@@ -1,0 +1,179 @@
+"""The organiser's polls: their list, a new one, and the page from which one is run."""
+
+import uuid
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from polls.domain import lifecycle
+from polls.domain import polls as domain
+from polls.domain.access import access_poll_for_owner
+from polls.domain.definition import Definition
+from polls.domain.results import read_count
+from polls.enums import Status
+from polls.errors import Code, Refusal
+from polls.models import Poll
+from web import words as pages_words
+from web.addresses import public_url, qr_svg, spoken
+from web.desk import words
+from web.desk.forms import PollForm, rows_of
+from web.desk.pages import desk_page, go, owner_of, viewer_of
+from web.embed import embed_line
+
+PAGE_SIZE = 20  # one socket follows them all
+_TO_MEND = frozenset({Code.INVALID_POLL, Code.NOT_AVAILABLE, Code.POLL_FROZEN})
+
+
+@desk_page("GET", "HEAD")
+def polls(request: HttpRequest) -> HttpResponse:
+    """List the organiser's polls, newest first."""
+    owner = owner_of(request)
+    lifecycle.settle_due_polls(owner.pk)
+    own = Poll.objects.standing().filter(owner=owner).select_related("tally")
+    pages = Paginator(own.order_by("-created_at", "-id"), PAGE_SIZE)
+    shown = pages.get_page(request.GET.get("page"))
+    context = {
+        "page": shown,
+        "polls": [described(found) for found in shown],
+        "texts": words.texts(),
+    }
+    return render(request, "web/desk/polls.html", context)
+
+
+def described(found: Poll) -> dict[str, Any]:
+    """Return what the desk shows of a poll, wherever it stands."""
+    status = found.status_now
+    return {
+        "poll": found,
+        "status": status,
+        "status_word": pages_words.word_of(status),
+        "ballots": found.tally.ballots,
+    }
+
+
+# -- a new one -------------------------------------------------------------------------------
+
+
+@desk_page("GET", "HEAD", "POST")
+def new(request: HttpRequest) -> HttpResponse:
+    """Make a poll. `?title=…&option=…&option=…` fills the form in."""
+    if request.method != "POST":
+        initial = {"title": request.GET.get("title", "").replace("\0", "")}
+        form = PollForm(initial=initial, rows=rows_of(request.GET))
+        if not initial["title"]:
+            form.fields["title"].widget.attrs["autofocus"] = True
+        return _show_new(request, form)
+    form = PollForm(request.POST)
+    if command := request.POST.get("do"):
+        form.rearrange(command)
+        return _show_new(request, form)
+    if not form.is_valid():
+        return _show_new(request, form, status=400)
+    status = Status.DRAFT if request.POST.get("status") == Status.DRAFT else Status.OPEN
+    given = {"options": [], **form.given()}
+    try:
+        made = domain.create_poll(owner_of(request), Definition(**given), status=status)
+    except Refusal as refusal:
+        if refusal.code not in _TO_MEND:
+            raise
+        form.refuse(refusal)
+        return _show_new(request, form, status=400)
+    return go(request, "poll", str(_MADE[made.status_now]), poll_id=made.id)
+
+
+_MADE = {
+    "draft": gettext_lazy("The draft is kept. Nobody but you can see it."),
+    "scheduled": gettext_lazy("The poll opens by itself at its time."),
+    "open": gettext_lazy("The poll is open."),
+}
+
+
+def _show_new(request: HttpRequest, form: PollForm, *, status: int = 200) -> HttpResponse:
+    if status != 200:  # noqa: PLR2004 - HTTP
+        form.point()
+    context = {"form": form, "texts": words.texts()}
+    return render(request, "web/desk/new.html", context, status=status)
+
+
+# -- one of them -----------------------------------------------------------------------------
+
+
+@desk_page("GET", "HEAD", "POST")
+def poll(request: HttpRequest, poll_id: uuid.UUID) -> HttpResponse:
+    """Show where a poll stands, how people get to it, and its definition. A POST changes that."""
+    found = access_poll_for_owner(poll_id, viewer_of(request))
+    if request.method != "POST":
+        form = _form_of(found)
+        form.freeze(domain.frozen_fields(found))
+        return _show(request, found, form)
+    form = _form_of(found, request)
+    if command := request.POST.get("do"):
+        form.rearrange(command)
+        return _show(request, found, form, editing=True)
+    if not form.is_valid():
+        return _show(request, found, form, editing=True, status=400)
+    try:
+        domain.edit_poll(found.id, form.changes())
+    except Refusal as refusal:
+        if refusal.code not in _TO_MEND:
+            raise
+        form.refuse(refusal)
+        return _show(request, found, form, editing=True, status=refusal.status)
+    return go(request, "poll", _("Your changes are kept."), poll_id=found.id)
+
+
+def _form_of(found: Poll, request: HttpRequest | None = None) -> PollForm:
+    """Return the form of a poll as it stands, or as it has been filled in."""
+    definition = domain.definition_of(found)
+    default = Definition(title="", options=definition.options, kind=found.kind).most_selections
+    times = {
+        name: None if at is None else at.replace(second=0, microsecond=0)
+        for name, at in (("opens_at", found.opens_at), ("closes_at", found.closes_at))
+    }
+    initial = {
+        "title": found.title,
+        "description": found.description,
+        "kind": found.kind,
+        "min_selections": found.min_selections,
+        "max_selections": None if found.max_selections == default else found.max_selections,
+        "identity": found.identity,
+        "results_visibility": found.results_visibility,
+        "embed_origins": "\n".join(found.embed_origins),
+        **times,
+    }
+    data = None if request is None else request.POST
+    return PollForm(data, initial=initial, rows=list(definition.options))
+
+
+def _show(
+    request: HttpRequest,
+    found: Poll,
+    form: PollForm,
+    *,
+    editing: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    """Show a poll's page; what is frozen by now is shown as it stands, whatever was sent."""
+    form.freeze(domain.frozen_fields(found), rows=domain.definition_of(found).options)
+    if status != 200:  # noqa: PLR2004 - HTTP
+        form.point()
+    address = public_url(request, f"/p/{found.join_code}")
+    counted = {option.id: option.votes for option in read_count(found).options}
+    context = {
+        **described(found),
+        "form": form,
+        "editing": editing or found.status == Status.DRAFT,
+        "frozen": "kind" in domain.frozen_fields(found),
+        "counts": [(option, counted[option.id]) for option in found.options.all()],
+        "address": address,
+        "home": spoken(public_url(request)),
+        "qr": qr_svg(address),
+        "embed": embed_line(request, found),
+        "ahead": found.opens_at is not None and found.status == Status.DRAFT,
+        "texts": words.texts(),
+    }
+    return render(request, "web/desk/poll.html", context, status=status)

@@ -1,0 +1,88 @@
+"""What the desk says to organisers."""
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from polls.domain.definition import (
+    MAX_DESCRIPTION,
+    MAX_EMBED_ORIGINS,
+    MAX_OPTION_TEXT,
+    MAX_OPTIONS,
+    MAX_TITLE,
+    MIN_OPTIONS,
+)
+from polls.errors import Code, FieldError, Refusal
+from web import words
+
+_LIMITS = {
+    "title": MAX_TITLE,
+    "description": MAX_DESCRIPTION,
+    "answer": MAX_OPTION_TEXT,
+    "fewest": MIN_OPTIONS,
+    "most": MAX_OPTIONS,
+    "sites": MAX_EMBED_ORIGINS,
+}
+_FAULTS: Mapping[tuple[str, str], Promise] = {
+    ("title", "blank"): gettext_lazy("Write a title."),
+    ("title", "too_long"): gettext_lazy("A title has %(title)d characters at most."),
+    ("description", "too_long"): gettext_lazy(
+        "A description has %(description)d characters at most."
+    ),
+    ("options", "count"): gettext_lazy("Write at least %(fewest)d answers, and %(most)d at most."),
+    ("options.text", "blank"): gettext_lazy("There is nothing to read in this answer."),
+    ("options.text", "too_long"): gettext_lazy("An answer has %(answer)d characters at most."),
+    ("options.text", "repeated"): gettext_lazy("This answer looks the same as another."),
+    ("max_selections", "out_of_range"): gettext_lazy("There are not as many answers as that."),
+    ("max_selections", "single"): gettext_lazy("This poll takes one answer."),
+    ("min_selections", "out_of_range"): gettext_lazy("It lies between 1 and the most."),
+    ("results_visibility", "open_identity"): gettext_lazy(
+        "Where anybody may vote as often as they like, nobody is known to have voted."
+    ),
+    ("embed_origins", "too_many"): gettext_lazy("There may be %(sites)d of them at most."),
+    ("embed_origins", "origin"): gettext_lazy("Each is like https://example.org, without a path."),
+    ("opens_at", "passed"): gettext_lazy("This time has passed. Choose one that lies ahead."),
+    ("closes_at", "passed"): gettext_lazy("This time has passed. Choose one that lies ahead."),
+    ("closes_at", "before_opens_at"): gettext_lazy("It closes before it opens."),
+}
+
+_REFUSALS: Mapping[Code, Promise] = {
+    Code.POLL_CLOSED: gettext_lazy("The poll is closed, and stays so. Duplicate it instead."),
+    Code.POLL_NOT_OPEN: gettext_lazy("A draft has nothing to close. Delete it instead."),
+    Code.POLL_FROZEN: gettext_lazy("There are too many votes to take them all back at once."),
+    Code.INVALID_POLL: gettext_lazy("Its time has passed. Set another first."),
+    Code.UNAVAILABLE: gettext_lazy("The service cannot store anything right now. Try again soon."),
+}
+
+
+def fault(error: FieldError) -> str:
+    """Return what is wrong with a field, for people; `options[3].text` reads as `options.text`."""
+    head, bracket, rest = error.field.partition("[")
+    name = head + rest.partition("]")[2] if bracket else head
+    if error.code == "frozen":
+        return _("Votes have come in meanwhile, so this stays as it was.")
+    sentence = _FAULTS.get((name, error.code))
+    return _("This is not possible.") if sentence is None else str(sentence) % _LIMITS
+
+
+def told(refusal: Refusal) -> str:
+    """Return a refusal as a sentence for organisers."""
+    sentence = _REFUSALS.get(refusal.code)
+    return words.told(refusal) if sentence is None else str(sentence)
+
+
+def texts() -> dict[str, object]:
+    """Return the texts of the desk's scripts."""
+    return {
+        **words.following_texts(),
+        "zone": _("Times are those of {zone}."),
+        "answer": _("Answer {n}"),
+        "up": _("Move answer {n} up"),
+        "remove": _("Remove answer {n}"),
+        "moved": _("Answer {n} of {of}"),
+        "removed": _("Removed."),
+        "copied": _("Copied."),
+        "copy_failed": _("It could not be copied. Select it and copy it by hand."),
+    }

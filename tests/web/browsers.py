@@ -102,7 +102,11 @@ def said(answer: Any) -> str:
 def assert_only_text(page: str) -> None:
     """Check that nothing in a page came to be markup or script that an organiser wrote."""
     for name, rest in _TAG.findall(page):
-        ours = name == "svg" or 'type="application/json"' in rest or "/static/web/" in rest
+        ours = (
+            name == "svg"
+            or 'type="application/json"' in rest
+            or 'type="module" src="/static/' in rest
+        )
         assert ours, (name, rest)
         assert "alert" not in rest
     # What stands in quotes is escaped: a value, however it reads.

@@ -112,6 +112,11 @@ def test_sign_up_is_closed_where_the_operator_has_closed_it(settings: Any) -> No
     assert_problem(Person().get(SIGNUP), 403, "registration_closed")
 
 
+def test_sign_up_leads_to_where_one_wanted_to_go() -> None:
+    assert sign_up(Browser(), next="/p/ABCDEF")["Location"] == "/p/ABCDEF"
+    assert sign_up(Browser(), "carol", next="//evil.example")["Location"] == "/desk"
+
+
 # -- logging in and out ------------------------------------------------------------------------
 
 
@@ -169,6 +174,16 @@ def test_guessing_at_one_account_is_slowed_down_in_whatever_letters() -> None:
     assert answer.status_code == 400
     assert "Too many failed login attempts" in said(answer)
     assert log_in(Browser(), "bob").status_code == 302
+
+
+@pytest.mark.usefixtures("alice")
+def test_too_many_logins_are_told_in_the_form_that_the_client_reads(settings: Any) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login": "1/m/ip"}
+    browser = Browser()
+    assert log_in(browser, "alice").status_code == 302
+    answer = log_in(Browser(), "alice")
+    assert (answer.status_code, answer["Retry-After"]) == (429, "5")
+    assert "Too many at once." in said(answer)
 
 
 @pytest.mark.usefixtures("alice")

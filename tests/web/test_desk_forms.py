@@ -237,7 +237,8 @@ def test_vote_that_came_while_the_form_was_open_is_told_kindly(
     answer = desk.send(page_of(poll), **changed)
     assert answer.status_code == 409
     text = said(answer)
-    assert "Votes have come in meanwhile, so this stays as it was." in text
+    assert "Some of this came too late" in text
+    assert text.count("This can no longer be changed") == 2
     # What can still be changed is there to be sent again; the rest is shown as it stands.
     again = form_of(answer.content.decode())
     assert again["title"] == "Dinner?"

@@ -196,12 +196,14 @@ class PollForm(forms.Form):
             self.fields["title"].widget.attrs["autofocus"] = True
             return
         faulty = next((row for row in self.rows if row.errors), None)
-        if faulty is None and self.options_errors:
+        if faulty is None and self.options_errors and not self.options_frozen:
             faulty = next((row for row in self.rows if not row.text), self.rows[0])
         if faulty is not None:
             faulty.begins = True
             return
-        name = next((name for name in self.fields if name in self.errors), None)
+        name = next(
+            (n for n, field in self.fields.items() if n in self.errors and not field.disabled), None
+        )
         if name is not None:
             self.fields[name].widget.attrs["autofocus"] = True
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from accounts.models import User
 from polls.domain.access import Viewer
@@ -46,9 +46,13 @@ def desk_page(*methods: str) -> Callable[[View], View]:
 
 
 def go(request: HttpRequest, where: str, said: str = "", **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - a route's own
-    """Go on to a page of the desk after a form, with a word on what was done."""
+    """Go on to a page of the desk after a form, with a word on what was done.
+
+    The language that the address asked for is asked for there as well.
+    """
     if said:
         messages.success(request, said)
-    response: HttpResponse = redirect(f"desk:{where}", **kwargs)
+    query = f"?{urlencode({'lang': request.GET['lang']})}" if "lang" in request.GET else ""
+    response = HttpResponseRedirect(reverse(f"desk:{where}", kwargs=kwargs) + query)
     response.status_code = 303
     return response

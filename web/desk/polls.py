@@ -122,6 +122,8 @@ def poll(request: HttpRequest, poll_id: uuid.UUID) -> HttpResponse:
         if refusal.code not in _TO_MEND:
             raise
         form.refuse(refusal)
+        if refusal.code == Code.POLL_FROZEN:
+            form.add_error(None, words.too_late())
         return _show(request, found, form, editing=True, status=refusal.status)
     return go(request, "poll", _("Your changes are kept."), poll_id=found.id)
 

@@ -62,9 +62,17 @@ def fault(error: FieldError) -> str:
     head, bracket, rest = error.field.partition("[")
     name = head + rest.partition("]")[2] if bracket else head
     if error.code == "frozen":
-        return _("Votes have come in meanwhile, so this stays as it was.")
+        return _("This can no longer be changed: votes have come in, or its time has passed.")
     sentence = _FAULTS.get((name, error.code))
     return _("This is not possible.") if sentence is None else str(sentence) % _LIMITS
+
+
+def too_late() -> str:
+    """Return what is said above a form of which a part came too late."""
+    return _(
+        "Some of this came too late, so nothing is kept yet. What is marked stays as it was; "
+        "look at the rest and send it again."
+    )
 
 
 def told(refusal: Refusal) -> str:

@@ -219,6 +219,7 @@ def test_what_votes_have_frozen_is_shown_and_not_sent(alice: Person, desk: Brows
     voter().vote(poll, 0)
     page = desk.read(page_of(poll))
     assert "Votes are in:" in page
+    assert "The poll has opened." in page
     assert set(form_of(page)) == {
         *("title", "description", "results_visibility", "closes_at", "embed_origins")
     }

@@ -34,6 +34,13 @@ VISIBILITIES = (
 )
 
 
+# What votes have frozen is told once, above the form.
+_WHY_FROZEN = {
+    "opens_at": gettext_lazy("The poll has opened."),
+    "closes_at": gettext_lazy("The poll is closed."),
+}
+
+
 @dataclass(slots=True)
 class Row:
     """One answer as it stands in the form."""
@@ -123,6 +130,7 @@ class PollForm(forms.Form):
         for name in frozen:
             if name in self.fields:
                 self.fields[name].disabled = True
+                self.fields[name].help_text = _WHY_FROZEN.get(name, "")
         if self.options_frozen and rows is not None:
             self.rows = [Row(text) for text in rows]
 

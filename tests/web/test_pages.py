@@ -153,9 +153,10 @@ def test_slash_behind_a_page_redirects(browser: Client, alice: Person) -> None:
 SCRIPTS = {
     "": "vote ballot lib/http lib/follow lib/live lib/words parts/page parts/question "
     "ballots/choices",
-    "/results": "results lib/follow lib/http lib/live lib/words parts/event parts/history parts/page "
+    "/results": "results lib/follow lib/http lib/live lib/words parts/event parts/history "
+    "parts/page parts/summary",
+    "/present": "present lib/http lib/follow lib/live lib/words parts/event parts/page "
     "parts/summary",
-    "/present": "present lib/http lib/follow lib/live lib/words parts/event parts/page parts/summary",
 }
 
 

@@ -68,8 +68,11 @@ function thank(receipt) {
 
 let ballots = 0; // as last shown: fewer of them means that the poll was reset after a rehearsal
 
+/** @type {import("./lib/live.js").State | null} */ let last = null;
+
 /** @param {import("./lib/live.js").State} state */
 function draw(state) {
+  last = state;
   const before = root.dataset.status;
   if (state.status !== before) {
     showStatus(state.status);
@@ -203,10 +206,13 @@ function take(event, ballot, goOn) {
     setTimeout(() => location.reload(), Math.random() * 2_000);
     return;
   }
+  // A poll that is changed while it is shown may have told its status before this.
+  const state = event.current?.poll === last?.poll ? last : null;
   delete root.dataset.sending;
   ballots = 0;
   turn(event, ballot);
   tell("");
+  if (state) draw(state);
   settle();
   const known = voted.read();
   if (known) {

@@ -5,6 +5,11 @@ import shutil
 import subprocess
 import sys
 
+# Without these a browser asks its maker's hosts for this and that at every start.
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 

@@ -12,9 +12,6 @@ from devtools import chromium
 from tests.live import Caller, Server
 
 expect.set_options(timeout=10_000)
-# Without these a browser asks its maker's hosts for this and that at every start.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
@@ -22,7 +19,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Launch the system's Chromium; Playwright's own is never downloaded."""
-    return {**browser_type_launch_args, "executable_path": chromium.find(), "args": QUIET}
+    return {**browser_type_launch_args, "executable_path": chromium.find(), "args": chromium.QUIET}
 
 
 class Person:

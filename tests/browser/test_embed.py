@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserType, FrameLocator, Page, expect
 
 from devtools import chromium
-from tests.browser.conftest import QUIET, People
+from tests.browser.conftest import People
 from tests.live import Caller, Server
 
 
@@ -64,7 +64,7 @@ def everyday(browser_type: BrowserType, tmp_path: Path) -> Iterator[Page]:
     profile.mkdir()
     # Debian's Chromium keeps storage from such frames, unless its settings say otherwise.
     (profile / "Preferences").write_text('{"profile": {"cookie_controls_mode": 0}}')
-    how = {"executable_path": chromium.find(), "args": QUIET}
+    how = {"executable_path": chromium.find(), "args": chromium.QUIET}
     context = browser_type.launch_persistent_context(tmp_path, **how)  # type: ignore[arg-type]
     yield context.pages[0]
     context.close()

@@ -9,7 +9,7 @@ import { slowly, summary } from "./parts/summary.js";
 
 const AGAIN_MS = 4_000;
 const options = names();
-const tell = slowly((text) => write("summary", text));
+const tell = slowly((text) => write("said", text));
 const csrf = /** @type {HTMLInputElement | null} */ (root.querySelector("[name=csrfmiddlewaretoken]"));
 const board = /** @type {HTMLElement} */ (root.querySelector(".board table"));
 let veiled = root.dataset.secretive === "yes";

@@ -9,7 +9,7 @@ import { slowly, summary } from "./parts/summary.js";
 
 const options = names();
 const history = new History({ chart: element("chart"), table: element("history-table") }, options);
-const tell = slowly((text) => write("summary", text));
+const tell = slowly((text) => write("said", text));
 let ballots = 0;
 
 /** @param {import("./lib/live.js").State} state */
@@ -20,7 +20,9 @@ function draw(state) {
   show("hidden", !counts);
   if (!counts) return;
   showCount(state);
-  tell(summary(state, options));
+  const words = summary(state, options);
+  write("summary", words);
+  tell(words);
   if (root.dataset.read !== "yes") {
     root.dataset.read = "yes";
     history.load(root.dataset.timeline ?? "");

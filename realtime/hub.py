@@ -105,8 +105,10 @@ class Hub:
             return  # it is sent once the answer is there
         update, watched.waiting = watched.waiting, None
         if update is not None:
-            # It has waited for up to a tick; what votes have come meanwhile need not.
-            count = last_count(watched.poll_id)
+            # It has waited for up to a tick; what votes have come meanwhile need not. Where it goes
+            # back behind what was told, a restored database has lost those of the last flush.
+            goes_back = watched.last is not None and update.seq < watched.last.seq
+            count = None if goes_back else last_count(watched.poll_id)
             if count is not None and count.seq > update.seq:
                 update = Update.of(count)
             self._send(watched, update)

@@ -42,6 +42,26 @@ def test_frame_that_another_process_sent_late_is_not_shown(inside: Inside, alice
     assert [frame["seq"] for frame in socket.frames] == [1, 12]
 
 
+@pytest.mark.usefixtures("without_comparing")
+def test_restored_count_that_waits_for_its_tick_is_not_taken_for_an_older_one(
+    inside: Inside, alice: Person
+) -> None:
+    poll = alice.make_poll()
+    socket = InnerSocket(inside, live_path(poll))
+    socket.until(1)
+    for number in range(2, 4):
+        voter().vote(poll, 0)
+        assert socket.until(number)[-1]["seq"] == number  # which this process remembers
+    restored = update_of(poll, seq=2, ballots=1)
+    inside.do(runtime.hub.deliver, restored, replace=True)
+    assert [(frame["type"], frame["seq"]) for frame in socket.until(4)] == [
+        ("snapshot", 1),
+        ("tally", 2),
+        ("tally", 3),
+        ("snapshot", 2),
+    ]
+
+
 def test_reading_from_before_the_last_frame_is_not_shown(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

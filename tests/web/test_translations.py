@@ -1,5 +1,6 @@
 """The pages in other languages: nothing is left out, and nothing is out of date."""
 
+import html
 import re
 from itertools import chain
 from pathlib import Path
@@ -120,3 +121,13 @@ def test_api_stays_english(alice: Person) -> None:
     assert "Content-Language" not in answers[1].headers
     assert "Accept-Language" not in answers[1].headers.get("Vary", "")
     assert poll
+
+
+def test_link_to_another_language_keeps_the_rest_of_the_address(database: None) -> None:
+    del database
+    page = Client().get("/accounts/login?next=/desk/new").content.decode()
+    link = re.search(r'<a href="([^"]+)" hreflang="fr" lang="fr">Français</a>', page)
+    assert link
+    assert html.unescape(link[1]) == "?next=%2Fdesk%2Fnew&lang=fr"
+    french = Client().get("/accounts/login?lang=fr").content.decode()
+    assert 'hreflang="en" lang="en">English</a>' in french

@@ -1,7 +1,6 @@
 """The suite's settings: the stack that tests/stack.py found, and cheap password hashes."""
 
 import os
-import uuid
 
 from polls_project.settings.base import *
 
@@ -11,5 +10,3 @@ DATABASES["default"]["TEST"] = {
     "NAME": os.environ.get("TEST_DATABASE_NAME") or str(DATA_DIR / "test.sqlite3")
 }
 WHITENOISE_AUTOREFRESH = True
-# Several processes test side by side: what one counts of attempts to log in is not another's.
-CACHES["default"]["KEY_PREFIX"] = f"test-{uuid.uuid4().hex}"

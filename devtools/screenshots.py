@@ -22,7 +22,7 @@ PAGES = {
     "results": "/p/{code}/results",
     "screen": "/p/{code}/present",
     "embed": "/embed/{code}",
-    "login": "/accounts/login/",
+    "login": "/accounts/login",
 }
 DESK = {
     "desk": "/desk",
@@ -106,7 +106,7 @@ def _draw(browser: Browser, organiser: _Organiser, screen: str, scheme: str) -> 
 
     for name, path in PAGES.items():
         shoot(name, path)
-    page.goto(f"{organiser.url}/accounts/login/")
+    page.goto(f"{organiser.url}/accounts/login")
     page.fill("[name=login]", "maria")
     page.fill("[name=password]", _PASSWORD)
     page.locator("main form button").first.click()

@@ -54,11 +54,11 @@ class Person:
 
     def log_in(self, name: str) -> None:
         """Log in as the organiser whom `Server.sign_up` made under this name."""
-        page = self.goto("/accounts/login/")
+        page = self.goto("/accounts/login")
         page.fill("[name=login]", name)
         page.fill("[name=password]", "correct horse battery staple")
         page.locator("main form button").first.click()
-        page.wait_for_url(lambda url: urlsplit(url).path != "/accounts/login/")
+        page.wait_for_url(lambda url: urlsplit(url).path != "/accounts/login")
 
 
 People = Callable[..., Person]

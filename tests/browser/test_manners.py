@@ -22,9 +22,9 @@ PAGES = {
     "errors": "/docs/errors",
     "protocol": "/docs/protocol",
     "nothing": "/nowhere",
-    "login": "/accounts/login/",
-    "signup": "/accounts/signup/",
-    "reset": "/accounts/password/reset/",
+    "login": "/accounts/login",
+    "signup": "/accounts/signup",
+    "reset": "/accounts/password/reset",
 }
 OWN_PAGES = {
     "desk": "/desk",

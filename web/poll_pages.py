@@ -22,16 +22,16 @@ from django.views.decorators.cache import never_cache
 from accounts.models import User
 from polls.api.authentication import cookie_token, set_voter_cookie
 from polls.domain import voters, voting
-from polls.domain.access import Viewer, may_see_results
-from polls.domain.results import Count, read_count
-from polls.enums import Identity, Kind, Visibility
+from polls.domain.access import Viewer
+from polls.enums import Identity, Kind
 from polls.errors import CATALOGUE, Refusal
 from polls.models import Poll
 from web import fresh, words
-from web.addresses import public_url, qr_svg, spoken
+from web.addresses import public_url, qr_svg
 from web.ballots import FORMS
 from web.errors import View, answer, only
 from web.joining import Joined, join, joined_poll, neighbours
+from web.showing import joined_context, poll_context
 
 _counted = Signer(salt="polls.counted")
 _QR_SCALE = 12  # pixels a module: about 400 in all
@@ -115,7 +115,7 @@ def _new_key() -> str:
 
 def _wait(request: HttpRequest, joined: Joined, viewer: Viewer) -> HttpResponse:
     """Show that an event shows nothing now; the page follows it."""
-    return render(request, "web/waiting.html", _joined_context(request, joined, viewer))
+    return render(request, "web/waiting.html", joined_context(request, joined, viewer))
 
 
 def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
@@ -145,7 +145,7 @@ def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
 
 def _empty_ballot(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[str, Any]:
     """Return what the page shows of an event that shows nothing: its script draws what comes."""
-    return _joined_context(request, joined, viewer) | {
+    return joined_context(request, joined, viewer) | {
         "ballot": FORMS[Kind.SINGLE],
         "blank": _BLANK,
         "texts": words.voting_texts(),
@@ -198,58 +198,6 @@ def ballot_context(
         "key": voter.idempotency_key or request.POST.get("key") or _new_key(),
         "texts": words.voting_texts(),
     }
-
-
-# -- what every page of a poll shows ---------------------------------------------------------
-
-
-def _joined_context(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[str, Any]:
-    """Return what every page shows of the way to it."""
-    address = public_url(request, f"/p/{joined.code}")
-    return {
-        "event": joined.event,
-        "code": joined.code,
-        "live": joined.live,
-        "address": address,
-        "spoken": spoken(address),
-        "home": spoken(public_url(request)),
-        "image": f"{address}/qr.png",
-        "signed_in": viewer.user_id is not None,
-        "texts": words.result_texts(),
-    }
-
-
-def poll_context(
-    request: HttpRequest, joined: Joined, found: Poll, viewer: Viewer
-) -> dict[str, Any]:
-    """Return what every page of a poll shows: its words, and its count to whoever may see it."""
-    count = read_count(found) if may_see_results(found, viewer) else None
-    return _joined_context(request, joined, viewer) | {
-        "poll": found,
-        "status": found.status_now,
-        "status_word": words.word_of(found.status_now),
-        "options": _options(found, count),
-        "count": count,
-        "hidden_because": "" if count else words.hidden_because(found.results_visibility),
-        "follows_votes": found.results_visibility == Visibility.AFTER_VOTE,
-        "owned": viewer.owns(found),
-    }
-
-
-def _options(found: Poll, count: Count | None) -> list[dict[str, Any]]:
-    """Return the options in their order, with votes and share (of all ballots) where shown."""
-    votes = {option.id: option.votes for option in count.options} if count else {}
-    return [
-        {
-            "id": str(option.id),
-            "text": option.text,
-            "votes": votes.get(option.id),
-            "share": votes[option.id] / count.ballots
-            if count and count.ballots and option.id in votes
-            else 0,
-        }
-        for option in found.options.all()
-    ]
 
 
 # -- results and the big screen --------------------------------------------------------------

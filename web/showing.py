@@ -1,4 +1,4 @@
-"""What every page of a poll shows: the way to it, its words, and its count to whoever may see it."""
+"""What every page of a poll shows: the way to it, its words, and its count to who may see it."""
 
 from typing import Any
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Max
 
 from accounts.models import User
 from polls import events
@@ -85,6 +85,50 @@ def show_previous(event_id: uuid.UUID) -> None:
     _step(event_id, -1)
 
 
+def add_poll(event_id: uuid.UUID, poll_id: str) -> None:
+    """Put one of the owner's polls behind the others, unless it is there already.
+
+    Raises `invalid_event` for one that cannot be there.
+    """
+    with transaction.atomic():
+        _hold_polls([poll_id])
+        event = _locked(event_id)
+        order = [str(other) for other in order_of(event)]
+        if _id(poll_id) in map(_id, order):
+            return
+        if len(order) == MAX_POLLS:
+            raise _too_many()
+        added = _checked(event.owner_id, event.title, [*order, poll_id], None, event)[-1]
+        last = EventPoll.objects.filter(event=event).aggregate(last=Max("position"))["last"]
+        _insert([EventPoll(poll_id=added, event=event, position=0 if last is None else last + 1)])
+        _renew(event)
+
+
+def take_out_poll(event_id: uuid.UUID, poll_id: uuid.UUID) -> None:
+    """Take a poll out of an event, if it is there; if it was shown, nothing is now."""
+    with transaction.atomic():
+        _take_out(_locked(event_id), poll_id)
+
+
+def move_poll(event_id: uuid.UUID, poll_id: uuid.UUID, by: int) -> None:
+    """Let a poll change places with the one before it (-1) or behind it (1), if there is one."""
+    with transaction.atomic():
+        event = _locked(event_id)
+        places = list(EventPoll.objects.filter(event=event).order_by("position"))
+        place = next((n for n, found in enumerate(places) if found.poll_id == poll_id), None)
+        if place is None or not 0 <= place + by < len(places):
+            return
+        one, other = places[place], places[place + by]
+        free = places[-1].position + 1  # no two stand at one position, not even between
+        for poll, position in (
+            (one.poll_id, free),
+            (other.poll_id, one.position),
+            (one.poll_id, other.position),
+        ):
+            EventPoll.objects.filter(poll=poll).update(position=position)
+        _renew(event)
+
+
 def _step(event_id: uuid.UUID, by: int) -> None:
     with transaction.atomic():
         event = _locked(event_id)
@@ -92,9 +136,7 @@ def _step(event_id: uuid.UUID, by: int) -> None:
         place = -1 if event.current_id is None else order.index(event.current_id)
         if 0 <= place + by < len(order):
             event.current_id = order[place + by]
-            event.seq += 1
-            event.save(update_fields=["current", "seq"])
-            _publish_on_commit(event_id)
+            _renew(event)
 
 
 def delete_event(event_id: uuid.UUID) -> None:
@@ -119,13 +161,17 @@ def drop_poll(poll_id: uuid.UUID) -> None:
     """Take a poll that is being deleted out of its event; if it was shown, nothing is now."""
     for event_id in EventPoll.objects.filter(poll=poll_id).values_list("event_id", flat=True):
         event = Event.objects.select_for_update(of=("self",)).filter(id=event_id).first()
-        if event is None or not EventPoll.objects.filter(poll=poll_id, event=event).delete()[0]:
-            continue  # it was taken out, or the event was deleted, while its lock was waited for
-        if event.current_id == poll_id:
-            event.current_id = None
-        event.seq += 1
-        event.save(update_fields=["current", "seq"])
-        _publish_on_commit(event_id)
+        if event is not None:  # else it was deleted while its lock was waited for
+            _take_out(event, poll_id)
+
+
+def _take_out(event: Event, poll_id: uuid.UUID) -> None:
+    """Let an event that is locked be without this poll, as it may be already."""
+    if not EventPoll.objects.filter(poll=poll_id, event=event).delete()[0]:
+        return
+    if event.current_id == poll_id:
+        event.current_id = None
+    _renew(event)
 
 
 def renew_event_of(poll_id: uuid.UUID) -> None:
@@ -133,6 +179,13 @@ def renew_event_of(poll_id: uuid.UUID) -> None:
     for event_id in EventPoll.objects.filter(poll=poll_id).values_list("event_id", flat=True):
         if Event.objects.filter(id=event_id).update(seq=F("seq") + 1):
             _publish_on_commit(event_id)
+
+
+def _renew(event: Event) -> None:
+    """Give an event that is locked a new version, with what it shows now."""
+    event.seq += 1
+    event.save(update_fields=["current", "seq"])
+    _publish_on_commit(event.id)
 
 
 def _publish_on_commit(event_id: uuid.UUID) -> None:
@@ -164,8 +217,7 @@ def _id(text: str) -> uuid.UUID | None:
 def _hold_polls(polls: Sequence[str]) -> None:
     """Let nobody delete or open these polls until the transaction ends; votes go on."""
     if len(polls) > MAX_POLLS:
-        detail = f"An event has {MAX_POLLS} polls at most."
-        raise Refusal(Code.INVALID_EVENT, errors=[FieldError("polls", "too_many", detail)])
+        raise _too_many()
     if connection.vendor == "postgresql":  # on SQLite every write transaction stands in one queue
         with connection.cursor() as cursor:
             cursor.execute(
@@ -201,17 +253,28 @@ def _checked(
     return [poll_id for poll_id in ids if poll_id is not None]
 
 
+def _too_many() -> Refusal:
+    detail = f"An event has {MAX_POLLS} polls at most."
+    return Refusal(Code.INVALID_EVENT, errors=[FieldError("polls", "too_many", detail)])
+
+
 def _in_another_event(name: str) -> FieldError:
     return FieldError(name, "in_another_event", "It is in another event.")
 
 
 def _place(event: Event, order: Sequence[uuid.UUID]) -> None:
-    """Make these an event's polls; who comes second to a poll that two events want is refused."""
+    """Make these an event's polls, in this order."""
     EventPoll.objects.filter(event=event).delete()
-    places = [
-        EventPoll(poll_id=poll_id, event=event, position=place)
-        for place, poll_id in enumerate(order)
-    ]
+    _insert(
+        [
+            EventPoll(poll_id=poll_id, event=event, position=place)
+            for place, poll_id in enumerate(order)
+        ]
+    )
+
+
+def _insert(places: Sequence[EventPoll]) -> None:
+    """Insert places; who comes second to a poll that two events want is refused."""
     try:
         with transaction.atomic():
             EventPoll.objects.bulk_create(places)

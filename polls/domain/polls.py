@@ -40,8 +40,17 @@ _COLUMNS = tuple(
 )
 
 
-def create_poll(owner: User, definition: Definition, *, status: str = Status.OPEN) -> Poll:
-    """Create a poll with its options, tallies and key, as a draft or open (scheduled if ahead)."""
+def create_poll(
+    owner: User,
+    definition: Definition,
+    *,
+    status: str = Status.OPEN,
+    event_id: uuid.UUID | None = None,
+) -> Poll:
+    """Create a poll with its options, tallies and key, as a draft or open (scheduled if ahead).
+
+    It comes last in the owner's event, if one is named; if it cannot, there is no poll either.
+    """
     check_definition(definition)
     with transaction.atomic():
         now = clock()
@@ -60,6 +69,8 @@ def create_poll(owner: User, definition: Definition, *, status: str = Status.OPE
         PollTally.objects.create(poll=poll)
         PollKey.objects.create(poll=poll, key=secrets.token_bytes(32))
         _add_options(poll, dict(enumerate(definition.options)))
+        if event_id is not None:
+            agenda.add_poll(event_id, str(poll.id))
     return poll
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -226,3 +227,65 @@ def test_steps_of_many_at_once_are_each_a_step(alice: Person) -> None:
     with beside(lambda: alice.get(event["links"]["self"]).json()) as reading:
         found = reading.result(PATIENCE)
     assert (found["current"], found["seq"]) == (polls[5]["id"], 7)
+
+
+# -- one poll at a time ------------------------------------------------------------------------
+
+
+def _add_at_once(alice: Person, count: int) -> tuple[uuid.UUID, int]:
+    """Have each add a poll of their own at one moment; return the event, and who was refused."""
+    event = uuid.UUID(alice.make_event()["id"])
+    polls = [alice.make_poll()["id"] for _ in range(count)]
+
+    def add(place: int) -> int:
+        try:
+            agenda.add_poll(event, polls[place])
+        except Refusal:
+            return 1
+        return 0
+
+    return event, sum(together(count, add))
+
+
+def test_polls_that_are_added_at_once_are_all_in_the_event(alice: Person) -> None:
+    event, refused = _add_at_once(alice, 6)
+    assert refused == 0
+    assert len(agenda.order_of(Event.objects.get(id=event))) == 6
+    assert Event.objects.get().seq == 7
+
+
+@on_postgres_alone  # on SQLite BEGIN IMMEDIATE is the lock
+def test_control_without_the_events_lock_a_poll_is_not_added(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_have_read, insert = threading.Barrier(2), agenda._insert
+
+    def insert_together(places: Sequence[EventPoll]) -> None:
+        if places:  # of the two, not of the event when it was made
+            both_have_read.wait(PATIENCE)
+        insert(places)
+
+    monkeypatch.setattr(agenda, "_locked", lambda event_id: Event.objects.get(id=event_id))
+    monkeypatch.setattr(agenda, "_insert", insert_together)
+    event, refused = _add_at_once(alice, 2)
+    assert refused == 1
+    assert EventPoll.objects.filter(event=event).count() == 1
+
+
+def test_moves_and_removals_at_once_lose_no_other_poll(alice: Person) -> None:
+    polls = [alice.make_poll() for _ in range(6)]
+    event_id = uuid.UUID(alice.make_event(*polls, current=polls[0]["id"])["id"])
+    ids = [uuid.UUID(poll["id"]) for poll in polls]
+
+    def work(place: int) -> None:
+        if place < 2:
+            agenda.take_out_poll(event_id, ids[place])
+        elif place == 2:
+            lifecycle.delete_poll(ids[place])
+        else:
+            agenda.move_poll(event_id, ids[place], -1)
+
+    together(6, work)
+    event = Event.objects.get()
+    assert set(agenda.order_of(event)) == set(ids[3:])
+    assert event.current_id is None

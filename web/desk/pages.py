@@ -45,14 +45,25 @@ def desk_page(*methods: str) -> Callable[[View], View]:
     return decorate
 
 
-def go(request: HttpRequest, where: str, said: str = "", **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - a route's own
-    """Go on to a page of the desk after a form, with a word on what was done.
+def go(
+    request: HttpRequest,
+    where: str,
+    said: str = "",
+    *,
+    problem: str = "",
+    place: str = "",
+    **kwargs: Any,  # noqa: ANN401 - a route's own
+) -> HttpResponse:
+    """Go on to a page of the desk after a form, with a word on what was done or why it was not.
 
-    The language that the address asked for is asked for there as well.
+    The language that the address asked for is asked for there as well; `place` is an id there.
     """
     if said:
         messages.success(request, said)
+    if problem:
+        messages.error(request, problem)
     query = f"?{urlencode({'lang': request.GET['lang']})}" if "lang" in request.GET else ""
-    response = HttpResponseRedirect(reverse(f"desk:{where}", kwargs=kwargs) + query)
+    at = f"#{place}" if place else ""
+    response = HttpResponseRedirect(reverse(f"desk:{where}", kwargs=kwargs) + query + at)
     response.status_code = 303
     return response

@@ -11,12 +11,12 @@ from django.utils.translation import gettext_lazy
 
 from polls.domain import lifecycle
 from polls.domain import polls as domain
-from polls.domain.access import access_poll_for_owner
+from polls.domain.access import access_event_for_owner, access_poll_for_owner
 from polls.domain.definition import Definition
 from polls.domain.results import read_count
 from polls.enums import Status
 from polls.errors import Code, Refusal
-from polls.models import Poll
+from polls.models import Event, Poll
 from web import words as pages_words
 from web.addresses import public_url, qr_svg, spoken
 from web.desk import words
@@ -25,7 +25,7 @@ from web.desk.pages import desk_page, go, owner_of, viewer_of
 from web.embed import embed_line
 
 PAGE_SIZE = 20  # one socket follows them all
-_TO_MEND = frozenset({Code.INVALID_POLL, Code.NOT_AVAILABLE, Code.POLL_FROZEN})
+_TO_MEND = frozenset({Code.INVALID_POLL, Code.INVALID_EVENT, Code.NOT_AVAILABLE, Code.POLL_FROZEN})
 
 
 @desk_page("GET", "HEAD")
@@ -60,29 +60,50 @@ def described(found: Poll) -> dict[str, Any]:
 
 @desk_page("GET", "HEAD", "POST")
 def new(request: HttpRequest) -> HttpResponse:
-    """Make a poll. `?title=…&option=…&option=…` fills the form in."""
+    """Make a poll. `?title=…&option=…&option=…` fills the form in, `?event=…` is where it goes."""
+    into = _event_of(request)
     if request.method != "POST":
         initial = {"title": request.GET.get("title", "").replace("\0", "")}
         form = PollForm(initial=initial, rows=rows_of(request.GET))
         if not initial["title"]:
             form.fields["title"].widget.attrs["autofocus"] = True
-        return _show_new(request, form)
+        return _show_new(request, form, into)
     form = PollForm(request.POST)
     if command := request.POST.get("do"):
         form.rearrange(command)
-        return _show_new(request, form)
+        return _show_new(request, form, into)
     if not form.is_valid():
-        return _show_new(request, form, status=400)
+        return _show_new(request, form, into, status=400)
     status = Status.DRAFT if request.POST.get("status") == Status.DRAFT else Status.OPEN
     given = {"options": [], **form.given()}
     try:
-        made = domain.create_poll(owner_of(request), Definition(**given), status=status)
+        made = domain.create_poll(
+            owner_of(request),
+            Definition(**given),
+            status=status,
+            event_id=None if into is None else into.id,
+        )
     except Refusal as refusal:
         if refusal.code not in _TO_MEND:
             raise
         form.refuse(refusal)
-        return _show_new(request, form, status=400)
-    return go(request, "poll", str(_MADE[made.status_now]), poll_id=made.id)
+        return _show_new(request, form, into, status=400)
+    said = str(_MADE[made.status_now])
+    if into is not None:
+        return go(request, "event", said, event_id=into.id)
+    return go(request, "poll", said, poll_id=made.id)
+
+
+def _event_of(request: HttpRequest) -> Event | None:
+    """Return the event that a new poll is for, if the address names one."""
+    named = request.GET.get("event")
+    if named is None:
+        return None
+    try:
+        event_id = uuid.UUID(named)
+    except ValueError:
+        raise Refusal(Code.NOT_FOUND) from None
+    return access_event_for_owner(event_id, viewer_of(request))
 
 
 _MADE = {
@@ -92,10 +113,12 @@ _MADE = {
 }
 
 
-def _show_new(request: HttpRequest, form: PollForm, *, status: int = 200) -> HttpResponse:
+def _show_new(
+    request: HttpRequest, form: PollForm, into: Event | None, *, status: int = 200
+) -> HttpResponse:
     if status != 200:  # noqa: PLR2004 - HTTP
         form.point()
-    context = {"form": form, "texts": words.texts()}
+    context = {"form": form, "event": into, "texts": words.texts()}
     return render(request, "web/desk/new.html", context, status=status)
 
 
@@ -175,6 +198,7 @@ def _show(
         "home": spoken(public_url(request)),
         "qr": qr_svg(address),
         "embed": embed_line(request, found),
+        "event": Event.objects.filter(places__poll=found).first(),
         "ahead": found.opens_at is not None and found.status == Status.DRAFT,
         "texts": words.texts(),
     }

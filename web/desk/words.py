@@ -6,6 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from polls.domain.agenda import MAX_POLLS
 from polls.domain.definition import (
     MAX_DESCRIPTION,
     MAX_EMBED_ORIGINS,
@@ -24,6 +25,7 @@ _LIMITS = {
     "fewest": MIN_OPTIONS,
     "most": MAX_OPTIONS,
     "sites": MAX_EMBED_ORIGINS,
+    "polls": MAX_POLLS,
 }
 _FAULTS: Mapping[tuple[str, str], Promise] = {
     ("title", "blank"): gettext_lazy("Write a title."),
@@ -46,6 +48,13 @@ _FAULTS: Mapping[tuple[str, str], Promise] = {
     ("opens_at", "passed"): gettext_lazy("This time has passed. Choose one that lies ahead."),
     ("closes_at", "passed"): gettext_lazy("This time has passed. Choose one that lies ahead."),
     ("closes_at", "before_opens_at"): gettext_lazy("It closes before it opens."),
+    ("polls", "unknown_poll"): gettext_lazy(
+        "A poll that you chose is not there any more. Choose from those that are left."
+    ),
+    ("polls", "repeated"): gettext_lazy("A poll comes once in an event."),
+    ("polls", "in_another_event"): gettext_lazy("A poll that you chose is in another event now."),
+    ("polls", "too_many"): gettext_lazy("An event has %(polls)d polls at most."),
+    ("current", "not_in_event"): gettext_lazy("This poll is not in the event any more."),
 }
 
 _REFUSALS: Mapping[Code, Promise] = {
@@ -75,8 +84,15 @@ def too_late() -> str:
     )
 
 
+def not_there() -> str:
+    """Return what is said to whoever pressed a button of a poll that has left its event."""
+    return _("This poll is not in the event any more.")
+
+
 def told(refusal: Refusal) -> str:
     """Return a refusal as a sentence for organisers."""
+    if refusal.code == Code.INVALID_EVENT:
+        return " ".join(dict.fromkeys(map(fault, refusal.errors)))
     sentence = _REFUSALS.get(refusal.code)
     return words.told(refusal) if sentence is None else str(sentence)
 

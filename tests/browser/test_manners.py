@@ -30,13 +30,16 @@ OWN_PAGES = {
     "desk": "/desk",
     "new": "/desk/new",
     "edit": "/desk/polls/{id}",
+    "events": "/desk/events",
+    "event": "/desk/events/{event}",
     "tokens": "/desk/tokens",
     "present": "{page}/present",
 }
 
 
 def address(path: str, poll: Mapping[str, Any]) -> str:
-    return path.format(page=poll["links"]["page"], code=poll["join_code"], id=poll["id"])
+    names = {"page": poll["links"]["page"], "code": poll["join_code"]}
+    return path.format_map({**poll, **names})
 
 
 def settled(page: Page) -> Page:
@@ -72,12 +75,14 @@ def test_axe_finds_nothing(people: People, poll: dict[str, Any], scheme: str) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_at_the_desk(people: People, live: Server, scheme: str) -> None:
     name = f"desk-{scheme}-{live.port}"
-    poll = live.sign_up(name).make_poll()
+    owner = live.sign_up(name)
+    poll = owner.make_poll()
+    event = owner.make_event(poll, current=poll["id"])
     person = people(color_scheme=scheme)
     person.log_in(name)
     found = {}
     for label, path in OWN_PAGES.items():
-        page = person.goto(address(path, poll))
+        page = person.goto(address(path, {**poll, "event": event["id"]}))
         _freeze(page)
         result = Axe().run(page, options={"runOnly": WCAG})
         if result.violations_count:

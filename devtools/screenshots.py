@@ -29,7 +29,6 @@ DESK = {
     "desk-new": "/desk/new",
     "desk-poll": "/desk/polls/{id}",
     "desk-event": "/desk/events/{event}",
-    "desk-event": "/desk/events/{event}",
     "desk-tokens": "/desk/tokens",
 }
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - of a service that ends with this

@@ -53,7 +53,7 @@ def _complete(headers: WireHeaders, bodiless: bool, secure: bool) -> tuple[WireH
     html = own.get(b"content-type", b"").startswith(b"text/html")
     standard = _standard_headers(html=html, secure=secure)
     # A policy of its own says who may frame the answer; the older header would say it twice.
-    framed = b"content-security-policy" in own
+    framed = b"frame-ancestors" in own.get(b"content-security-policy", b"")
     found = [
         *headers,
         *(

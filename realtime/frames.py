@@ -171,6 +171,7 @@ def _question(question: Question) -> dict[str, object]:
     return {
         "poll": str(question.poll_id),
         "join_code": question.join_code,
+        "revision": question.revision,
         "title": question.title,
         "description": question.description,
         "kind": question.kind,

@@ -78,6 +78,12 @@ def leaves() -> dict[str, Schema]:
                     "pattern": f"^[{JOIN_CODE_ALPHABET}]{{{JOIN_CODE_LENGTH}}}$",
                     "description": "The poll's own code.",
                 },
+                "revision": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "Rises with each change of what follows, and with a reset: "
+                    "a ballot that was drawn or cast before may not stand any more.",
+                },
                 "title": {
                     "type": "string",
                     "minLength": 1,
@@ -251,15 +257,15 @@ _COUNTS = {
 
 # What an event tells of the poll that it shows.
 _QUESTION = (
-    *("poll", "join_code", "title", "description", "kind", "min_selections", "max_selections"),
-    *("identity", "results_visibility", "options"),
+    *("poll", "join_code", "revision", "title", "description", "kind", "min_selections"),
+    *("max_selections", "identity", "results_visibility", "options"),
 )
 
 
 def _question_of(poll: Mapping[str, Any]) -> dict[str, Any]:
     options = [{"id": option["id"], "text": option["text"]} for option in poll["options"]]
-    same = {name: poll[name] for name in _QUESTION if name not in {"poll", "options"}}
-    return {"poll": poll["id"], **same, "options": options}
+    own = {"poll": poll["id"], "revision": 1, "options": options}
+    return {name: own[name] if name in own else poll[name] for name in _QUESTION}
 
 
 def _counts(status: str) -> list[object]:

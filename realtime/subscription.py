@@ -249,8 +249,10 @@ class Subscription:
         self.fall_in()
 
     def _tell_status(self, update: Update) -> None:
-        if self._wants_status and update.standing != self._status:
-            self._status = update.standing
+        # With a reset nothing changes that may be told, but whoever has voted must ask again.
+        standing = f"{update.revision} {update.standing}"
+        if self._wants_status and standing != self._status:
+            self._status = standing
             self._since = None  # what the client had is forgotten with it
             self._outbox.post(self.poll_id, update.status_frame)
             if update.final:

@@ -49,7 +49,8 @@ def poll(request: HttpRequest, join_code: str) -> HttpResponse:
 
 def frame_ancestors(found: Poll) -> str:
     """Return whose pages may frame a poll, as the policy says it; this site's own always may."""
-    return " ".join(["'self'", *found.embed_origins])
+    # A header holds nothing else; from before it was asked for there may be others.
+    return " ".join(["'self'", *(origin for origin in found.embed_origins if origin.isascii())])
 
 
 def embed_line(request: HttpRequest, found: Poll) -> SafeString:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 KEEP_SECONDS = 1.0
-_KEPT = 500
 # What stands in a drawing where each reader's own tokens go: nobody can write it into a poll.
 KEY, CSRF = (f"{name}-{secrets.token_hex(16)}" for name in ("key", "csrf"))
 
@@ -38,16 +37,27 @@ class Drawings:
         Those who come meanwhile wait for the one that draws.
         """
         with self._lock:
-            drawing = self._drawings.pop(what, None) or _Drawing()
-            self._drawings[what] = drawing  # the last to go
-            if len(self._drawings) > _KEPT:
-                del self._drawings[next(iter(self._drawings))]
+            drawing = self._drawings.get(what)
+            if drawing is None:
+                self._forget_the_old()
+                drawing = self._drawings[what] = _Drawing()
         with drawing.lock:
             if time.monotonic() - drawing.drawn_at > KEEP_SECONDS:
                 began = time.monotonic()
                 drawing.text = draw()
                 drawing.drawn_at = began
             return drawing.text
+
+    def __len__(self) -> int:
+        return len(self._drawings)
+
+    def _forget_the_old(self) -> None:
+        """Keep no more than what a second can draw: strangers choose what is asked for."""
+        oldest = time.monotonic() - KEEP_SECONDS
+        kept = self._drawings.items()
+        self._drawings = {
+            what: one for what, one in kept if one.lock.locked() or one.drawn_at > oldest
+        }
 
 
 def filled(text: str, *, key: str, csrf: str) -> str:

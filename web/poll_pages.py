@@ -23,7 +23,7 @@ from accounts.models import User
 from polls.api.authentication import cookie_token, set_voter_cookie
 from polls.domain import voters, voting
 from polls.domain.access import Viewer
-from polls.enums import Identity, Kind
+from polls.enums import Identity, Kind, Visibility
 from polls.errors import CATALOGUE, Refusal
 from polls.models import Poll
 from web import fresh, words
@@ -80,7 +80,7 @@ def poll(request: HttpRequest, join_code: str) -> HttpResponse:
         elif joined.poll is None:
             context = _empty_ballot(request, joined, voter.viewer())
             response = render(request, "web/poll.html", context)
-        elif request.COOKIES:
+        elif request.COOKIES or request.GET.keys() - {"lang"}:
             context = ballot_context(request, joined, joined.poll, voter)
             response = render(request, "web/poll.html", context)
         else:
@@ -103,7 +103,7 @@ def _fresh_ballot(request: HttpRequest, joined: Joined, found: Poll) -> str:
     what = (
         *(found.id, found.revision, found.status_now),
         *(joined.code, joined.event and joined.event.seq),
-        *(get_language(), request.get_full_path(), request.scheme, request.get_host()),
+        *(get_language(), request.GET.get("lang"), request.scheme, request.get_host()),
     )
     text = fresh.drawings.get(what, draw)
     return fresh.filled(text, key=_new_key(), csrf=get_token(request))
@@ -136,7 +136,7 @@ def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
     query = {name: request.GET[name] for name in ("lang",) if name in request.GET}
     if found.identity == Identity.OPEN:
         # Nobody can look such a vote up again, so the way back carries what it came to.
-        query["counted"] = _counted.sign(cast.receipt)
+        query["counted"] = _counted.sign(f"{_ballots_of(found)}{cast.receipt}")
     back = reverse("poll", kwargs={"join_code": joined.code})
     response = redirect(f"{back}?{urlencode(query)}" if query else back)
     response.status_code = 303
@@ -156,14 +156,21 @@ def _empty_ballot(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[
 _BLANK = ({"id": "", "text": "", "votes": None, "share": 0, "chosen": False},)
 
 
-def _receipt_of(request: HttpRequest, own: voting.StandingVote | None) -> str | None:
+def _ballots_of(found: Poll) -> str:
+    """Return what a receipt is told with: the poll, and how it stood when the vote was cast."""
+    return f"{found.id} {found.revision} "
+
+
+def _receipt_of(request: HttpRequest, found: Poll, own: voting.StandingVote | None) -> str | None:
     """Return the receipt of the voter's vote, as it stands or as they come from casting it."""
     if own is not None:
         return own.receipt
     try:
-        return _counted.unsign(request.GET.get("counted", ""))
+        told = _counted.unsign(request.GET.get("counted", ""))
     except BadSignature:
         return None
+    ours = found.identity == Identity.OPEN and told.startswith(_ballots_of(found))
+    return told.removeprefix(_ballots_of(found)) if ours else None
 
 
 def _own_vote(found: Poll, voter: voting.Voter) -> voting.StandingVote | None:
@@ -179,7 +186,7 @@ def ballot_context(
     """Return what the ballot's page shows of a poll to this voter."""
     own = _own_vote(found, voter) if voter.token or voter.user_id is not None else None
     context = poll_context(request, joined, found, voter.viewer())
-    receipt = _receipt_of(request, own)
+    receipt = _receipt_of(request, found, own)
     marked = own.choices if own is not None else request.POST.getlist("choices")
     for option in context["options"]:
         option["chosen"] = option["id"] in marked
@@ -191,7 +198,7 @@ def ballot_context(
         "several": found.max_selections > 1,
         "identity": words.identity_in_words(found.identity),
         "receipt": receipt,
-        "voted": receipt is not None,
+        "voted": own is not None,
         "login": resolve_url(settings.LOGIN_URL),
         "needs_account": found.identity == Identity.ACCOUNT and voter.user_id is None,
         # The key of this form: sent twice, it counts once.
@@ -225,7 +232,11 @@ def present(request: HttpRequest, join_code: str) -> HttpResponse:
         before, after = neighbours(joined.event, joined.poll.id)
         context |= {"previous": before, "next": after}
     many = len(context["options"])
+    secretive = joined.poll.results_visibility != Visibility.ALWAYS and not joined.poll.is_closed
     context |= {
+        # Nothing secret is on the wall before a script has hidden it.
+        "veiled": secretive or context["count"] is None,
+        "secretive": secretive,
         "qr": qr_svg(context["address"]),
         "size": next(size for most, size in _SIZES if many <= most),
     }

@@ -130,8 +130,8 @@ def _is_origin(text: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not text.isascii():
+        return False  # a name of other letters is written in Punycode, as browsers do
     # Rebuilt from its parts it must be the same: no path, user, wildcard, blank or semicolon.
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     plain = f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")

@@ -14,6 +14,7 @@ class Question:
 
     poll_id: uuid.UUID
     join_code: str
+    revision: int
     title: str
     description: str
     kind: str
@@ -40,7 +41,8 @@ class Showing:
 
 
 _OF_POLL = (
-    *("join_code", "title", "description", "kind", "min_selections", "max_selections"),
+    *("join_code", "revision", "title", "description", "kind", "min_selections"),
+    "max_selections",
     *("identity", "results_visibility"),
 )
 

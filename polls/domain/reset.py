@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F, Sum
 
 from polls import events
+from polls.domain import agenda
 from polls.domain.lifecycle import lock_poll
 from polls.errors import Code, Refusal
 from polls.models import (
@@ -43,6 +44,7 @@ def reset_poll(poll_id: uuid.UUID) -> None:
         poll.save(update_fields=["revision"])
         _remove_votes(poll)
         PollKey.objects.filter(poll=poll).update(key=secrets.token_bytes(32))
+        agenda.renew_event_of(poll_id)
     events.publish(poll_id, events.Event.EDITED)
 
 

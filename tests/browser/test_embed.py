@@ -99,6 +99,20 @@ def test_vote_counts_where_frames_have_no_storage(
     assert organiser.get(poll["links"]["results"]).json()["ballots"] == 1
 
 
+def test_token_that_counts_no_more_is_replaced(
+    everyday: Page, organiser: Caller, live: Server, site: Site
+) -> None:
+    poll = organiser.make_poll(embed_origins=[site.url])
+    site.body = _frame(live, poll["join_code"])
+    everyday.goto(site.url)
+    inside = everyday.frame_locator("iframe")
+    # As if the service had another key since.
+    inside.locator("body").evaluate("() => localStorage.setItem('polls.voter', 'A'.repeat(44))")
+    everyday.reload()
+    _vote(inside, "Sushi")
+    assert organiser.get(poll["links"]["results"]).json()["ballots"] == 1
+
+
 def _vote(inside: FrameLocator, text: str) -> None:
     inside.locator("label", has_text=text).click()
     inside.locator("#vote").click()

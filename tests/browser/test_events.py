@@ -8,6 +8,8 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.browser.conftest import PHONE, People, choose, vote
 from tests.live import Caller, Server
 
+Poll = dict[str, Any]
+
 
 def evening(
     organiser: Caller, current: int | None = 0
@@ -26,6 +28,21 @@ def evening(
     ]
     shown = None if current is None else polls[current]["id"]
     return organiser.make_event(*polls, title="Annual meeting", current=shown), polls
+
+
+def ballots(organiser: Caller, poll: Poll) -> int:
+    """Return how many ballots the poll has."""
+    found: int = organiser.get(poll["links"]["results"]).json()["ballots"]
+    return found
+
+
+def until_voted(page: Page, organiser: Caller, poll: Poll) -> None:
+    """Wait until the poll has its one ballot, while the page goes on."""
+    for _ in range(100):
+        if ballots(organiser, poll):
+            break
+        page.wait_for_timeout(200)
+    assert ballots(organiser, poll) == 1
 
 
 def show(organiser: Caller, event: dict[str, Any], poll: dict[str, Any] | None) -> None:
@@ -160,3 +177,93 @@ def test_rehearsal_that_is_reset_lets_phones_vote_again(people: People, organise
     vote(page, "Sushi")
     options = organiser.get(polls[0]["links"]["results"]).json()["options"]
     assert [option["votes"] for option in options] == [0, 1]
+
+
+def send_into_the_void(page: Page, text: str) -> None:
+    """Vote while no vote reaches the server."""
+    page.route("**/votes/", lambda route: route.abort("connectionreset"))
+    choose(page, text)
+    page.locator("#vote").click()
+    expect(page.locator("#notice")).to_contain_text("The connection is lost.")
+
+
+def test_vote_goes_out_though_the_event_has_moved_on(people: People, organiser: Caller) -> None:
+    event, polls = evening(organiser)
+    page = people(**PHONE).goto(event["links"]["page"])
+    expect(page.locator("#connection")).to_have_text("live")
+    send_into_the_void(page, "Pizza")
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?")
+    page.unroute("**/votes/")
+    until_voted(page, organiser, polls[0])
+    show(organiser, event, polls[0])
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.")
+
+
+def test_vote_of_a_page_that_is_loaded_again_goes_out_for_another_poll(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser)
+    page = people(**PHONE).goto(event["links"]["page"])
+    send_into_the_void(page, "Pizza")
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?")
+    page.unroute("**/votes/")
+    page.reload()
+    until_voted(page, organiser, polls[0])
+    expect(page.locator("#vote")).to_be_visible()  # that of the other poll
+
+
+def test_vote_that_is_refused_in_the_background_is_told(people: People, organiser: Caller) -> None:
+    event, polls = evening(organiser)
+    page = people(**PHONE).goto(event["links"]["page"])
+    send_into_the_void(page, "Pizza")
+    organiser.post(f"{polls[0]['links']['self']}close/")
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?")
+    page.unroute("**/votes/")
+    expect(page.locator("#notice")).to_have_text(
+        "Lunch?: The poll is closed. This vote was not counted.", timeout=20_000
+    )
+
+
+def test_poll_that_is_reset_while_another_is_shown_takes_votes_again(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser)
+    page = people(**PHONE).goto(event["links"]["page"])
+    vote(page, "Pizza")
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?")
+    organiser.post(f"{polls[0]['links']['self']}reset/")
+    show(organiser, event, polls[0])
+    expect(page.locator("#vote")).to_be_visible()
+    vote(page, "Pizza")
+    assert ballots(organiser, polls[0]) == 1
+
+
+def test_correcting_a_poll_keeps_the_marks_and_takes_its_rules(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser, 1)
+    page = people(**PHONE).goto(event["links"]["page"])
+    expect(page.locator("#connection")).to_have_text("live")
+    choose(page, "Tea")
+    organiser.call("PATCH", polls[1]["links"]["self"], {"min_selections": 1, "title": "Which?"})
+    expect(page.locator("h1")).to_have_text("Which?")
+    expect(page.locator("legend")).to_have_text("Choose up to 2.")
+    expect(page.get_by_label("Tea")).to_be_checked()
+    page.locator("#vote").click()
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.")
+
+
+def test_whoever_was_in_the_form_goes_on_from_the_new_title(
+    people: People, organiser: Caller
+) -> None:
+    event, polls = evening(organiser)
+    page = people().goto(event["links"]["page"])
+    expect(page.locator("#connection")).to_have_text("live")
+    page.get_by_label("Pizza").focus()
+    show(organiser, event, polls[1])
+    expect(page.locator("h1")).to_have_text("Which two?")
+    expect(page.locator("h1")).to_be_focused()

@@ -71,3 +71,17 @@ def test_dark_and_light_change_by_a_key(people: People, organiser: Caller) -> No
     assert page.evaluate(paper) != light
     page.keyboard.press("d")
     assert page.evaluate(paper) == light
+
+
+def test_what_is_secret_is_hidden_before_a_script_runs(people: People, live: Server) -> None:
+    name = f"secret-{live.port}"
+    owner = live.sign_up(name)
+    poll = owner.make_poll(results_visibility="owner")
+    live.voter().vote(poll, 0)
+    person = people()
+    person.log_in(name)
+    person.page.route("**/*.js", lambda route: route.abort())
+    page = person.goto(f"{poll['links']['page']}/present")
+    expect(page.locator(".result .votes").first).to_be_hidden()
+    expect(page.locator("#ballots")).to_be_hidden()
+    expect(page.locator("#hidden")).to_be_visible()

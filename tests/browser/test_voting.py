@@ -218,3 +218,57 @@ def test_code_is_found_however_it_is_typed(people: People, live: Server, organis
     page.get_by_label("The code on the screen").fill("12")
     page.keyboard.press("Enter")
     expect(page.locator("[role=alert]")).to_have_text("A code has 6 letters and digits.")
+
+
+def test_page_in_the_place_of_an_answer_is_no_answer(people: People, organiser: Caller) -> None:
+    poll = organiser.make_poll()
+    page = people().goto(poll["links"]["page"])
+    asked: list[str] = []
+
+    def log_in_first(route: Route) -> None:
+        asked.append(route.request.method)
+        if len(asked) > 2:
+            route.continue_()
+        else:
+            route.fulfill(status=200, content_type="text/html", body="<h1>Log in to the Wi-Fi</h1>")
+
+    page.route("**/votes/", log_in_first)
+    choose(page, "Pizza")
+    page.locator("#vote").click()
+    expect(page.locator("#notice")).to_contain_text("The connection is lost.")
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.")
+    assert ballots(organiser, poll) == 1
+
+
+def test_busy_proxy_is_not_asked_without_end(people: People, organiser: Caller) -> None:
+    poll = organiser.make_poll()
+    page = people().goto(poll["links"]["page"])
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.method)
+        when = "Thu, 26 Nov 2099 10:00:00 GMT"
+        route.fulfill(status=503, headers={"Retry-After": when}, body="busy")
+
+    page.route("**/votes/", refuse)
+    choose(page, "Pizza")
+    page.locator("#vote").click()
+    expect(page.locator("#notice")).to_contain_text("The connection is lost.")
+    page.wait_for_timeout(2000)
+    assert 1 <= len(asked) <= 5
+    page.unroute("**/votes/")
+    expect(page.locator("#notice")).to_contain_text("Your vote is counted.", timeout=30_000)
+
+
+@pytest.mark.parametrize("visibility", ["always", "after_vote", "after_close", "owner"])
+def test_reset_after_a_rehearsal_lets_a_phone_vote_again(
+    people: People, organiser: Caller, visibility: str
+) -> None:
+    poll = organiser.make_poll(results_visibility=visibility)
+    page = people(**PHONE).goto(poll["links"]["page"])
+    vote(page, "Pizza")
+    expect(page.locator("#connection")).to_have_text("live")
+    organiser.post(f"{poll['links']['self']}reset/")
+    expect(page.locator("#vote")).to_be_visible(timeout=15_000)
+    vote(page, "Sushi")
+    assert ballots(organiser, poll) == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlsplit
 
 import requests
@@ -106,6 +107,7 @@ def question_of(poll: Mapping[str, Any]) -> dict[str, Any]:
     names = ("join_code", "title", "description", "kind", "min_selections", "max_selections")
     return {
         "poll": poll["id"],
+        "revision": ANY,  # nothing but the event tells it
         **{name: poll[name] for name in (*names, "identity", "results_visibility")},
         "options": [{"id": option["id"], "text": option["text"]} for option in poll["options"]],
     }

@@ -409,3 +409,16 @@ def test_forty_phones_and_a_hundred_switches_end_at_the_same_poll(
                     shown = frame["current"] and frame["current"]["poll"]
                 else:
                     assert frame["poll"] == shown
+
+
+def test_revision_rises_with_an_edit_and_a_reset(live: Server, organiser: Caller) -> None:
+    poll = organiser.make_poll()
+    event = organiser.make_event(poll, current=poll["id"])
+    with dashboard(live, event, "?view=status") as phone:
+        revisions = [phone.until_type("event")["current"]["revision"]]
+        organiser.call("PATCH", poll["links"]["self"], {"title": "Dinner?"})
+        revisions.append(phone.until_type("event")["current"]["revision"])
+        live.voter().vote(poll, 0)
+        assert organiser.post(f"{poll['links']['self']}reset/").status_code == 200
+        revisions.append(phone.until_type("event")["current"]["revision"])
+    assert revisions == sorted(set(revisions))

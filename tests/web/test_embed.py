@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.cast import Person, assert_problem
+from polls.models import Poll
+from tests.cast import NEW_POLL, Person, assert_problem
 
 PROGRAM = Client(headers={"Accept": "application/json"})
 
@@ -32,6 +33,21 @@ def test_frame_is_for_the_pages_that_the_owner_names(alice: Person) -> None:
     for path in ("", "/results", "/present"):
         answer = Client().get(named["links"]["page"] + path)
         assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+def test_frame_of_names_in_other_letters_keeps_its_policy(alice: Person) -> None:
+    punycode = alice.make_poll(embed_origins=["https://xn--e1afmkfd.xn--p1ai"])
+    assert policy(f"/embed/{punycode['join_code']}")["frame-ancestors"].endswith(".xn--p1ai")
+    refused = alice.post("/api/v1/polls/", {**NEW_POLL, "embed_origins": ["https://пример.рф"]})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "embed_origins[0]")
+    # One from before it was refused takes nothing from the others.
+    poll = alice.make_poll(embed_origins=["https://example.org"])
+    Poll.objects.filter(id=poll["id"]).update(
+        embed_origins=["https://пример.рф", "https://example.org"]
+    )
+    embed = f"/embed/{poll['join_code']}"
+    assert policy(embed)["frame-ancestors"] == "'self' https://example.org"
+    assert policy(embed)["script-src"] == "'self'"
 
 
 def test_frame_sets_no_cookie(alice: Person) -> None:

@@ -99,6 +99,26 @@ def test_languages_and_hosts_have_drawings_of_their_own(alice: Person) -> None:
     assert f"http://testserver{path}" in english
 
 
+def test_strangers_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = fresh.Drawings()
+    now = 0.0
+    monkeypatch.setattr("web.fresh.time.monotonic", lambda: now)
+    for number in range(50):
+        drawings.get(number, lambda: "a page")
+    assert len(drawings) == 50
+    now += fresh.KEEP_SECONDS * 2
+    drawings.get("one more", lambda: "a page")
+    assert len(drawings) == 1
+
+
+def test_other_queries_are_drawn_for_themselves(alice: Person) -> None:
+    path = alice.make_poll()["links"]["page"]
+    before = len(fresh.drawings)
+    for number in range(20):
+        assert Client().get(f"{path}?x={number}").status_code == 200
+    assert len(fresh.drawings) <= before
+
+
 @pytest.mark.parametrize("readers", [20])
 def test_many_at_once_wait_for_one_drawing(readers: int) -> None:
     drawings = fresh.Drawings()

@@ -70,9 +70,18 @@ def test_vote_that_nobody_can_look_up_again_is_acknowledged(browser: Client, ali
     assert re.search("Your vote is counted. Receipt: <code>[0-9a-f]{32}</code>", page)
     forged = f"{poll['links']['page']}?counted={'0' * 32}:{'x' * 43}"
     assert "Your vote is counted. Receipt" not in browser.get(forged).content.decode()
-    assert (
-        "Your vote is counted. Receipt" not in browser.get(poll["links"]["page"]).content.decode()
-    )
+    plain = browser.get(poll["links"]["page"]).content.decode()
+    assert "Your vote is counted. Receipt" not in plain
+    # The form stands there for whoever likes to vote again.
+    assert "<fieldset>" in page
+    # It says nothing of another poll, nor of this one once it has begun anew.
+    counted = answer["Location"].partition("?")[2]
+    for other in (alice.make_poll(identity="open"), alice.make_poll()):
+        elsewhere = browser.get(f"{other['links']['page']}?{counted}").content.decode()
+        assert "Your vote is counted. Receipt" not in elsewhere
+        assert "<fieldset>" in elsewhere
+    alice.post(f"{poll['links']['self']}reset/")
+    assert "Your vote is counted. Receipt" not in browser.get(answer["Location"]).content.decode()
 
 
 def test_form_sent_twice_counts_once(browser: Client, alice: Person) -> None:
@@ -151,8 +160,8 @@ def test_slash_behind_a_page_redirects(browser: Client, alice: Person) -> None:
 
 
 SCRIPTS = {
-    "": "vote ballot lib/http lib/follow lib/live lib/words parts/page parts/question "
-    "ballots/choices",
+    "": "vote ballot lib/http lib/follow lib/live lib/memory lib/sending lib/words "
+    "parts/page parts/question ballots/choices",
     "/results": "results lib/follow lib/http lib/live lib/words parts/event parts/history "
     "parts/page parts/summary",
     "/present": "present lib/http lib/follow lib/live lib/words parts/event parts/page "

@@ -1,162 +1,173 @@
 // @ts-check
-// The ballot of a poll's page: sends it so that it counts once whatever happens to the connection,
-// and follows the poll. Without it the form does the same by itself, a page at a time.
-import { call, mayPass, pause } from "./lib/http.js";
+// The ballot of a poll's page: sends it so that it counts once, follows the poll, and turns to
+// whichever poll an event shows. Without it the form does the same, a page at a time.
+import { call } from "./lib/http.js";
 import { Follow } from "./lib/follow.js";
-import { delay } from "./lib/live.js";
+import { keep, recall as remember, remembered } from "./lib/memory.js";
+import { isCounted, send } from "./lib/sending.js";
 import { say, text } from "./lib/words.js";
-import { element, isCount, names, places, root, show, showConnection, showCount, showStatus } from "./parts/page.js";
-import { needsServer, turn } from "./parts/question.js";
+import { element, isCount, places, root, show, showConnection, showCount, showStatus } from "./parts/page.js";
+import { isShown, needsServer, turn } from "./parts/question.js";
 
-/** @typedef {() => Promise<Record<string, string>>} Headers  that say who votes */
-/** @typedef {{ key: string, ballot: any }} Pending */
+/** @typedef {import("./lib/sending.js").Headers} Headers */
+/** @typedef {import("./lib/sending.js").Vote} Vote */
+/** @typedef {import("./lib/live.js").State} State */
 
 const form = /** @type {HTMLFormElement} */ (element("ballot"));
 const notice = element("notice");
 // At once: when it is needed the connection may be gone.
 const kind = import(`./ballots/${root.dataset.ballot}.js`);
+/** @type {State | null} */ let last = null;
+
+const shown = () => root.dataset.poll ?? "";
+const hasVoted = () => root.dataset.voted === "yes";
 
 /** @param {string} words @param {boolean} [bad] */
 function tell(words, bad = false) {
   notice.classList.toggle("problem", bad);
-  notice.textContent = words;
+  if (notice.textContent !== words) notice.textContent = words; // or it would be read out again
 }
 
-/**
- * What this tab remembers of a poll: what was sent and not answered, so that a page that is loaded
- * again goes on with it, and what was counted, for an event that comes back to it.
- * @template T @param {"pending" | "voted"} what
- */
-const memory = (what) => ({
-  /** @returns {T | null} */
-  read() {
-    try {
-      return JSON.parse(sessionStorage.getItem(`polls.${what}.${root.dataset.poll}`) ?? "null");
-    } catch {
-      return null; // storage is switched off, or holds what is not ours
-    }
-  },
-  /** @param {T | null} value */
-  keep(value) {
-    try {
-      const name = `polls.${what}.${root.dataset.poll}`;
-      if (value) sessionStorage.setItem(name, JSON.stringify(value));
-      else sessionStorage.removeItem(name);
-    } catch {
-      // the vote goes out all the same
-    }
-  },
-});
-const pending = /** @type {ReturnType<typeof memory<Pending>>} */ (memory("pending"));
-const voted = /** @type {ReturnType<typeof memory<{ receipt: string, ballot: any }>>} */ (memory("voted"));
-
-/** Let the form be filled in, or not. */
+/** Let the form be filled in, or not; whoever was in it goes on from the notice. */
 function settle() {
-  const open = root.dataset.status === "open" && root.dataset.voted !== "yes" && root.dataset.sending !== "yes";
+  const open = root.dataset.status === "open" && !hasVoted() && root.dataset.sending !== "yes";
+  const inside = form.contains(document.activeElement);
   /** @type {HTMLFieldSetElement} */ (form.querySelector("fieldset")).disabled = !open;
   show("vote", open);
+  if (inside && !open) notice.focus({ preventScroll: true });
 }
 
 /** @param {string} receipt */
 function thank(receipt) {
   root.dataset.voted = "yes";
   tell(say("counted"));
+  if (!receipt) return;
   const code = document.createElement("code");
   code.textContent = receipt;
-  if (receipt) notice.append(` ${say("receipt")} `, code);
+  notice.append(` ${say("receipt")} `, code);
 }
 
-let ballots = 0; // as last shown: fewer of them means that the poll was reset after a rehearsal
+/** Forget a vote that does not stand any more: the poll was reset after a rehearsal. */
+function forget() {
+  keep(`voted.${shown()}`, null);
+  if (!hasVoted()) return;
+  root.dataset.voted = "no";
+  tell("");
+  settle();
+}
 
-/** @type {import("./lib/live.js").State | null} */ let last = null;
-
-/** @param {import("./lib/live.js").State} state */
+/** @param {State} state */
 function draw(state) {
+  const before = last?.poll === state.poll ? last : null;
   last = state;
-  const before = root.dataset.status;
-  if (state.status !== before) {
+  if (state.status !== root.dataset.status) {
+    const first = !root.dataset.status;
     showStatus(state.status);
-    if (root.dataset.voted !== "yes" && root.dataset.sending !== "yes") {
-      if (state.status === "open") tell(before ? say("opened") : "");
+    if (!hasVoted() && root.dataset.sending !== "yes") {
+      if (state.status === "open") tell(first ? "" : say("opened"));
       if (state.status === "scheduled") tell(say("not_open"));
       if (state.status === "closed") tell(say("over"));
     }
     settle();
   }
   const counts = isCount(state);
-  if (counts) {
-    if (state.ballots < ballots) setTimeout(() => dispatchEvent(new Event("polls:reset")), Math.random() * 1_000);
-    ballots = state.ballots;
-    showCount(state);
-  }
+  if (counts) showCount(state);
   show("ballots", counts);
   show("results", counts);
   show("hidden", !counts);
+  if (before && mayBeReset(before, state)) dispatchEvent(new Event("polls:reset"));
 }
 
 /**
- * Send a ballot until it has an answer that stands, for as long as its poll is shown.
- * @param {Pending} what @param {Headers} headers @param {() => boolean} shown
- * @returns {Promise<import("./lib/http.js").Answer | null>}
+ * Whether a poll may have begun anew: there are fewer ballots, they are hidden again, or the same
+ * status is told once more.
+ * @param {State} before @param {State} now
  */
-async function send({ key, ballot }, headers, shown) {
-  const path = root.dataset.vote ?? "";
-  for (let failures = 0; ; failures += 1) {
-    const answer = await call("POST", path, {
-      body: ballot,
-      headers: { ...(await headers()), "Idempotency-Key": key },
-    });
-    if (!shown()) return null;
-    if (!mayPass(answer.status)) return answer;
-    tell(say("retrying"), true);
-    const atLeast = Number(answer.headers?.get("Retry-After") ?? 0) * 1000;
-    await pause(Math.max(atLeast, 500) + delay(failures));
-    if (!shown()) return null;
-  }
+function mayBeReset(before, now) {
+  if (isCount(before) && isCount(now)) return now.ballots < before.ballots;
+  return isCount(before) || (!isCount(now) && before.status === now.status);
 }
 
-/** @param {import("./lib/http.js").Answer} answer @param {any} ballot @param {Headers} headers */
-async function conclude({ status, body }, ballot, headers) {
-  if (status === 200 || status === 201) {
-    thank(body.receipt);
-    voted.keep({ receipt: body.receipt, ballot });
-    if (body.results) draw(body.results);
-  } else if (body?.code === "already_voted") {
-    root.dataset.voted = "yes";
-    await recall(headers);
-    tell(text("refused").already_voted, true);
-  } else tell(text("refused")[body?.code] ?? say("failed"), true);
-}
-
-/** @param {Pending} what @param {Headers} headers */
-async function cast(what, headers) {
-  const poll = root.dataset.poll;
-  pending.keep(what);
-  root.dataset.sending = "yes";
-  tell(say("sending"));
-  settle();
-  const answer = await send(what, headers, () => root.dataset.poll === poll);
-  if (!answer) return; // the event shows another poll: the vote waits for it to come back
-  pending.keep(null);
-  delete root.dataset.sending;
-  await conclude(answer, what.ballot, headers);
-  settle();
-}
-
-/** Show the vote that this voter has cast before, if any. @param {Headers} headers */
+/** Show the vote that this voter has cast, or that there is none. @param {Headers} headers */
 export async function recall(headers) {
+  const poll = shown();
   const { status, body } = await call("GET", root.dataset.vote ?? "", { headers: await headers() });
+  const { fill } = await kind;
+  if (poll !== shown()) return;
+  // A voter of an open poll is not known: there is nobody to ask for.
+  if (status === 401 || (status === 200 && !body.voted)) return forget();
   if (status !== 200) return;
-  if (!body.voted) {
-    voted.keep(null);
-    if (root.dataset.voted === "yes") tell("");
-    root.dataset.voted = "no";
-    return settle();
-  }
-  if (body.choices) (await kind).fill(form, body);
+  if (body.choices) fill(form, body);
   thank(body.receipt ?? "");
   settle();
 }
+
+/** Send a vote, and show what came of it where its poll is shown. @param {Vote} vote @param {Headers} headers */
+async function cast(vote, headers) {
+  const here = () => shown() === vote.poll;
+  if (here()) {
+    root.dataset.sending = "yes";
+    tell(say("sending"));
+    settle();
+  }
+  const answer = await send(vote, headers, () => here() && tell(say("retrying"), true));
+  if (!answer) return;
+  if (isCounted(answer)) keep(`voted.${vote.poll}`, { receipt: answer.body.receipt, ballot: vote.ballot });
+  const why = text("refused")[answer.body?.code] ?? say("failed");
+  if (!here()) {
+    if (!isCounted(answer)) tell(`${vote.title}: ${why}`, true);
+    return;
+  }
+  delete root.dataset.sending;
+  if (isCounted(answer)) {
+    thank(answer.body.receipt);
+    if (answer.body.results) draw(answer.body.results);
+  } else if (answer.body?.code === "already_voted") {
+    await recall(headers);
+    if (here()) tell(why, true);
+  } else tell(why, true);
+  settle();
+}
+
+/**
+ * Turn to what an event shows. @param {import("./lib/live.js").Event} event
+ * @param {any} ballot  of the question's kind @param {Headers} headers
+ */
+function take(event, ballot, headers) {
+  const question = event.current;
+  if ((question?.poll ?? "") === shown() && (!question || isShown(question))) return;
+  if (needsServer(question)) {
+    setTimeout(() => location.reload(), Math.random() * 2_000);
+    return;
+  }
+  const inside = form.contains(document.activeElement);
+  const same = question?.poll === shown();
+  const marks = same ? ballot.read(form) : {};
+  delete root.dataset.sending;
+  turn(event, ballot);
+  tell("");
+  // A poll that is changed while it is shown may have told its status before this.
+  if (same && last) draw(last);
+  else last = null;
+  settle();
+  if (inside) element("title").focus({ preventScroll: true });
+  const known = remember(`voted.${shown()}`);
+  const left = remember(`pending.${shown()}`);
+  ballot.fill(form, known?.ballot ?? left?.ballot ?? marks);
+  if (known) {
+    thank(known.receipt);
+    settle();
+    soon(() => hasVoted() && recall(headers)); // it may have been reset meanwhile
+  } else if (left) {
+    root.dataset.sending = "yes";
+    tell(say("retrying"), true);
+    settle();
+    cast(left, headers);
+  }
+}
+
+/** Do something within some seconds: all phones of a hall come to it at once. @param {() => void} what */
+const soon = (what) => setTimeout(what, Math.random() * 5_000);
 
 /** Headers that a session of an account needs; a voter's cookie needs none. @type {Headers} */
 export async function cookieHeaders() {
@@ -170,64 +181,33 @@ export async function cookieHeaders() {
  * @param {Headers} headers @param {() => Promise<string>} [ticket]  for a voter without a cookie
  */
 export async function start(headers, ticket) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const { problem, read } = await kind;
-    const wrong = problem(form, Number(root.dataset.min), Number(root.dataset.max));
-    if (wrong) return tell(wrong, true);
-    const key = /** @type {HTMLInputElement} */ (form.elements.namedItem("key")).value;
-    await cast({ key, ballot: read(form) }, headers);
-  });
-  form.noValidate = true; // the notice says it where the thumb is
   const ballot = await kind;
-  if (root.dataset.voted !== "yes") voted.keep(null); // it was reset after a rehearsal
-  const goOn = async () => {
-    const left = pending.read();
-    if (left && root.dataset.voted !== "yes") {
-      ballot.fill(form, left.ballot);
-      await cast(left, headers);
-    } else pending.keep(null);
-  };
-  addEventListener("polls:reset", () => root.dataset.voted === "yes" && recall(headers));
+  form.noValidate = true; // the notice says it where the thumb is
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wrong = ballot.problem(form, Number(root.dataset.min), Number(root.dataset.max));
+    if (wrong) return tell(wrong, true);
+    const { value: key } = /** @type {HTMLInputElement} */ (form.elements.namedItem("key"));
+    const title = element("title").textContent ?? "";
+    cast({ poll: shown(), title, key, ballot: ballot.read(form) }, headers);
+  });
+  addEventListener("polls:reset", () => hasVoted() && soon(() => hasVoted() && recall(headers)));
   new Follow(places(), {
     onState: draw,
     onConnection: showConnection,
-    onEvent: root.dataset.event ? (event) => take(event, ballot, goOn) : undefined,
+    onEvent: root.dataset.event ? (event) => take(event, ballot, headers) : undefined,
     ticket,
     headers,
   });
-  await goOn();
-}
-
-/** Turn to what an event shows. @param {import("./lib/live.js").Event} event @param {any} ballot @param {() => void} goOn */
-function take(event, ballot, goOn) {
-  if ((event.current?.poll ?? "") === root.dataset.poll && !changed(event.current)) return;
-  if (needsServer(event.current)) {
-    setTimeout(() => location.reload(), Math.random() * 2_000);
-    return;
+  // The server knows better than the tab.
+  const receipt = notice.querySelector("code")?.textContent ?? "";
+  keep(`voted.${shown()}`, hasVoted() ? { receipt, ballot: ballot.read(form) } : null);
+  for (const poll of remembered("pending.")) {
+    const vote = remember(`pending.${poll}`);
+    if (poll === shown() && hasVoted()) keep(`pending.${poll}`, null);
+    else if (vote) {
+      if (poll === shown()) ballot.fill(form, vote.ballot);
+      cast(vote, headers);
+    }
   }
-  // A poll that is changed while it is shown may have told its status before this.
-  const state = event.current?.poll === last?.poll ? last : null;
-  delete root.dataset.sending;
-  ballots = 0;
-  turn(event, ballot);
-  tell("");
-  if (state) draw(state);
-  settle();
-  const known = voted.read();
-  if (known) {
-    ballot.fill(form, known.ballot);
-    thank(known.receipt);
-  } else goOn();
-}
-
-/** Whether a question reads otherwise than the page. @param {import("./parts/question.js").Question | null} question */
-function changed(question) {
-  if (!question) return false;
-  const shown = names();
-  return (
-    question.title !== element("title").textContent ||
-    question.options.length !== shown.size ||
-    question.options.some(({ id, text: words }) => shown.get(id) !== words)
-  );
 }

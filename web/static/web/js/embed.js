@@ -2,7 +2,7 @@
 // A poll in a frame of somebody else's page. A browser sends no cookie along there, so the voter's
 // token is kept in script and sent in a header.
 import { recall, start } from "./ballot.js";
-import { call, mayPass, pause } from "./lib/http.js";
+import { call, mayPass, pause, withoutCookies } from "./lib/http.js";
 import { delay } from "./lib/live.js";
 import { root } from "./parts/page.js";
 
@@ -35,7 +35,20 @@ async function draw() {
 }
 
 /** @type {Promise<string> | undefined} */ let token;
-const headers = async () => ({ "X-Voter-Token": await (token ??= Promise.resolve(kept() ?? draw())) });
+
+/** Return the kept token where the service still takes it, else a new one. @returns {Promise<string>} */
+async function find() {
+  const old = kept();
+  if (!old) return draw();
+  const { body } = await call("GET", root.dataset.vote ?? "", { headers: { "X-Voter-Token": old } });
+  return body?.code === "voter_token_invalid" ? draw() : old;
+}
+
+async function headers() {
+  token ??= find();
+  token.catch(() => (token = undefined)); // and the next one asks anew
+  return { "X-Voter-Token": await token };
+}
 
 async function ticket() {
   const { status, body } = await call("POST", "/api/v1/live-tickets/", {
@@ -45,6 +58,7 @@ async function ticket() {
   return status === 201 ? body.ticket : "";
 }
 
+withoutCookies();
 new ResizeObserver(() => {
   parent.postMessage({ type: "polls:height", height: document.documentElement.offsetHeight }, "*");
 }).observe(document.body);

@@ -29,6 +29,7 @@ export class Follow {
   /** @type {Connection} */ #connection = "connecting";
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   #etag = "";
+  #turn = 0; // one more for each word from the socket
 
   /** @param {Places} places @param {Options} options */
   constructor(places, options) {
@@ -48,6 +49,7 @@ export class Follow {
 
   /** Stop following. */
   close() {
+    this.#turn += 1;
     clearTimeout(this.#timer);
     this.live.close();
     this.#connection = "over";
@@ -55,6 +57,7 @@ export class Follow {
 
   /** @param {import("./live.js").Connection} connection @param {number} [code] */
   #hear(connection, code) {
+    this.#turn += 1; // what is asked for has become old
     clearTimeout(this.#timer);
     if (connection === "over") this.#tell(code === 1000 ? "final" : "over");
     else {
@@ -64,29 +67,38 @@ export class Follow {
   }
 
   #askSoon(ms = PATIENCE_MS) {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#ask(), ms + Math.random() * 1000);
   }
 
   async #ask() {
-    const headers = { ...(await this.options.headers?.()) };
-    if (this.options.onEvent && (await this.#showsAnother())) return location.reload();
-    if (!this.places.poll) return this.#askSoon(EVERY_MS); // an event shows nothing
-    if (this.#etag) headers["If-None-Match"] = this.#etag;
-    let answer = await call("GET", this.places.results, { headers });
-    if (answer.status === 403) answer = await call("GET", this.places.self, { headers });
-    if (this.#connection === "live" || this.#connection === "over") return; // it came meanwhile
-    if (answer.status === 200 || answer.status === 304) {
-      if (answer.status === 200) this.#take(answer);
-      this.#tell(answer.body?.final ? "final" : "catching_up");
+    const turn = this.#turn;
+    const another = !!this.options.onEvent && (await this.#showsAnother());
+    if (turn !== this.#turn) return; // the socket has come, or has gone once more
+    if (another) return location.reload();
+    const answer = this.places.poll ? await this.#read() : null; // an event may show nothing
+    if (turn !== this.#turn) return;
+    if (answer === null || answer.status === 200 || answer.status === 304) {
+      if (answer?.status === 200) this.#take(answer);
+      this.#tell(answer?.body?.final && !this.options.onEvent ? "final" : "catching_up");
     } else this.#tell("reconnecting");
-    if (this.#connection === "final" && !this.options.onEvent) this.live.close();
+    if (this.#connection === "final") this.live.close();
     else this.#askSoon(EVERY_MS);
   }
 
-  /** Whether the event shows another poll than this page. */
+  async #read() {
+    const headers = { ...(await this.options.headers?.()) };
+    if (this.#etag) headers["If-None-Match"] = this.#etag;
+    const answer = await call("GET", this.places.results, { headers });
+    return answer.status === 403 ? call("GET", this.places.self, { headers }) : answer;
+  }
+
+  /** Whether the event shows another poll than this page; a draft is shown to nobody. */
   async #showsAnother() {
     const { status, body } = await call("GET", this.places.event ?? "");
-    return status === 200 && (body.current ?? "") !== this.places.poll;
+    if (status !== 200) return false;
+    const current = body.polls.find((/** @type {any} */ poll) => poll.id === body.current);
+    return (current && current.status !== "draft" ? current.id : "") !== this.places.poll;
   }
 
   /** @param {import("./http.js").Answer} answer */

@@ -3,7 +3,15 @@
 
 /** @typedef {{ status: number, body: any, headers: Headers | null }} Answer  status 0: none came */
 
+/** @type {Answer} */ const NONE = { status: 0, body: null, headers: null };
 const PATIENCE_MS = 8_000; // the server answers within 4.5 s, or not at all
+
+/** @type {RequestCredentials} */ let credentials = "same-origin";
+
+/** Send no cookies from now on: in a frame of another site some browsers would, others not. */
+export function withoutCookies() {
+  credentials = "omit";
+}
 
 /**
  * @param {string} method @param {string} path
@@ -16,13 +24,16 @@ export async function call(method, path, { body, headers = {} } = {}) {
       method,
       headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
+      credentials,
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
     const text = await answer.text();
     const json = /json/.test(answer.headers.get("Content-Type") ?? "");
+    // A page in the place of an answer comes from what stands between: a network that asks to log in.
+    if (answer.ok && text && !json) return NONE;
     return { status: answer.status, body: json && text ? JSON.parse(text) : null, headers: answer.headers };
   } catch {
-    return { status: 0, body: null, headers: null };
+    return NONE;
   }
 }
 

@@ -4,12 +4,16 @@
 import { text } from "../lib/words.js";
 import { element, root, show, write } from "./page.js";
 
-/** @typedef {import("../ballots/choices.js").Question & { poll: string, title: string,
+/** @typedef {import("../ballots/choices.js").Question & { poll: string, revision: number, title: string,
  *   description: string, identity: string, results_visibility: string }} Question */
 
 /** Whether a page cannot turn to a question by itself: logging in needs the server. */
 export const needsServer = (/** @type {Question | null} */ question) =>
   !document.getElementById("vote") || (question?.identity === "account" && root.dataset.signedIn !== "yes");
+
+/** Whether the page shows a question as it stands. @param {Question} question */
+export const isShown = ({ poll, revision }) =>
+  root.dataset.poll === poll && root.dataset.revision === `${revision}`;
 
 /** Return a new key: sent twice, a ballot counts once. */
 function newKey() {
@@ -40,6 +44,7 @@ export function turn({ title, current }, ballot) {
   write("identity", text("identity")[question?.identity ?? ""] ?? "");
   const { dataset } = root;
   dataset.poll = question?.poll ?? "";
+  dataset.revision = `${question?.revision ?? ""}`;
   dataset.status = "";
   dataset.voted = dataset.shown = "no";
   if (!question) return;

@@ -179,7 +179,7 @@ def test_workflow_runs_what_ci_runs_on_every_supported_python() -> None:
 
     job = WORKFLOW["jobs"]["check"]
     runs = "\n".join(step["run"] for step in job["steps"] if "run" in step)
-    expected = {"lint", "types", "test-protocol", "test"}
+    expected = {"lint", "types", "test-protocol", "test", "test-browser"}
     assert targets(runs) == targets((ROOT / ".ci/run").read_text()) == expected
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
 

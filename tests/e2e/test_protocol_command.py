@@ -27,7 +27,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_document_of_a_server_passes() -> None:
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "AsyncAPI 3.0.0: 22 messages, nothing wrong.\n"
+    assert done.stdout == "AsyncAPI 3.0.0: 32 messages, nothing wrong.\n"
 
 
 def test_broken_document_fails_and_says_where(tmp_path: Path) -> None:

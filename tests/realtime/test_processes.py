@@ -25,6 +25,7 @@ from tests.realtime.client import (
     Dashboard,
     closed_of,
     dashboard,
+    question_of,
     results_of,
     snapshot_of,
     tally_of,
@@ -33,7 +34,6 @@ from tests.realtime.client import (
 from tests.realtime.inside import TICK, Inside
 from tests.realtime.servers import OwnServer, ask, assert_clean, process_of, serving
 
-SHOWN = {"poll": "id", "join_code": "join_code"}  # what an event says of a poll, by its own names
 # Six seconds is the promise without Redis; a busy machine gets as much again.
 HEALED = 12.0
 # A frame that came through Redis; comparing takes five seconds, so it cannot pass for it twice.
@@ -192,9 +192,7 @@ def test_event_that_shows_another_poll_in_one_process_does_so_in_the_other(pair:
             owner.call("PATCH", path, {"current": polls[place]["id"]})
             shown = there.until_type("event")
             assert time.monotonic() - began < AT_ONCE
-            assert shown["current"] == (
-                None if place == 2 else {name: polls[place][key] for name, key in SHOWN.items()}
-            )
+            assert shown["current"] == (None if place == 2 else question_of(polls[place]))
             if place != 2:
                 assert there.frame() == snapshot_of(results_of(owner, polls[place]))
         began = time.monotonic()

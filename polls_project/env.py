@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -113,16 +113,24 @@ class PostgresUrl:
     options: dict[str, str]
 
 
-def postgres_url(name: str) -> PostgresUrl | None:
-    """Return the parts of a PostgreSQL URL, or None where the variable is unset."""
+def _url_parts(name: str) -> SplitResult | None:
+    """Return the parts of a URL, its port among them being a number; None where it is unset."""
     value = text(name)
     if not value:
         return None
     try:
         parts = urlsplit(value)
-        port = parts.port
+        _ = parts.port  # which is looked at when it is asked for
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
+    return parts
+
+
+def postgres_url(name: str) -> PostgresUrl | None:
+    """Return the parts of a PostgreSQL URL, or None where the variable is unset."""
+    parts = _url_parts(name)
+    if parts is None:
+        return None
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(
             f"{name} must be postgres://user:password@host:port/database; "
@@ -138,7 +146,7 @@ def postgres_url(name: str) -> PostgresUrl | None:
         password=unquote(parts.password or ""),
         # A socket directory cannot stand in a URL's host, so libpq reads it from the query.
         host=options.pop("host", "") or (parts.hostname or ""),
-        port=str(port or ""),
+        port=str(parts.port or ""),
         options=options,
     )
 
@@ -163,14 +171,9 @@ def mail_url(name: str) -> MailUrl | None:
 
     `smtp+tls` asks for STARTTLS, `smtps` speaks TLS from the first byte.
     """
-    value = text(name)
-    if not value:
+    parts = _url_parts(name)
+    if parts is None:
         return None
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
     if parts.scheme not in _MAIL_PORTS or not parts.hostname:
         raise ImproperlyConfigured(
             f"{name} must be smtp+tls://user:password@host:port; also smtp:// and smtps://. "
@@ -178,7 +181,7 @@ def mail_url(name: str) -> MailUrl | None:
         )
     return MailUrl(
         host=parts.hostname,
-        port=port or _MAIL_PORTS[parts.scheme],
+        port=parts.port or _MAIL_PORTS[parts.scheme],
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         starttls=parts.scheme == "smtp+tls",

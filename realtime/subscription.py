@@ -63,7 +63,8 @@ class Subscription:
         self._outbox = holder.outbox
         self._since = since
         self._wants_status = wants_status
-        self._status = ""  # what was said of it last to one who sees no counts
+        # What was said of it last to one who sees no counts, and by which revision.
+        self._status: tuple[int, str] | None = None
         self._early: Update | None = None  # what came before the snapshot did
         self._final = False  # the last frame of counts has been sent
         self._over = False
@@ -198,7 +199,7 @@ class Subscription:
         self._cancel_timer()
         self.sees_results = self.joined = True
         self._seq = update.seq
-        self._status = ""  # whoever is shut out later is told the status anew
+        self._status = None  # whoever is shut out later is told the status anew
         up_to_date = self._since == update.seq and not update.final
         self._since = None
         self._outbox.post(self.poll_id, update.hello if up_to_date else update.snapshot)
@@ -250,7 +251,7 @@ class Subscription:
 
     def _tell_status(self, update: Update) -> None:
         # With a reset nothing changes that may be told, but whoever has voted must ask again.
-        standing = f"{update.revision} {update.standing}"
+        standing = (update.revision, update.standing)
         if self._wants_status and standing != self._status:
             self._status = standing
             self._since = None  # what the client had is forgotten with it

@@ -47,14 +47,6 @@ export class Follow {
     });
   }
 
-  /** Stop following. */
-  close() {
-    this.#turn += 1;
-    clearTimeout(this.#timer);
-    this.live.close();
-    this.#connection = "over";
-  }
-
   /** @param {import("./live.js").Connection} connection @param {number} [code] */
   #hear(connection, code) {
     this.#turn += 1; // what is asked for has become old

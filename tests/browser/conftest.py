@@ -1,7 +1,8 @@
 """A real Chromium, people with browsers of their own, and the server that they meet."""
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +53,10 @@ class Person:
         self.page.goto(self.server.url + path)
         return self.page
 
+    def block_sockets(self) -> None:
+        """Let no socket of the page come about, as some networks do."""
+        self.page.route_web_socket(re.compile("/ws/"), lambda socket: socket.close(code=1011))
+
     def log_in(self, name: str) -> None:
         """Log in as the organiser whom `Server.sign_up` made under this name."""
         page = self.goto("/accounts/login")
@@ -93,6 +98,12 @@ def until(true: Callable[[], bool], seconds: float = 10) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def ballots(organiser: Caller, poll: Mapping[str, Any]) -> int:
+    """Return how many ballots a poll has."""
+    found: int = organiser.get(poll["links"]["results"]).json()["ballots"]
+    return found
 
 
 def choose(page: Page, text: str) -> None:

@@ -1,11 +1,10 @@
 """An evening: one code, and pages that turn to whichever poll is shown."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, People, choose, vote
+from tests.browser.conftest import PHONE, People, ballots, choose, vote
 from tests.live import Caller, Server
 
 Poll = dict[str, Any]
@@ -28,12 +27,6 @@ def evening(
     ]
     shown = None if current is None else polls[current]["id"]
     return organiser.make_event(*polls, title="Annual meeting", current=shown), polls
-
-
-def ballots(organiser: Caller, poll: Poll) -> int:
-    """Return how many ballots the poll has."""
-    found: int = organiser.get(poll["links"]["results"]).json()["ballots"]
-    return found
 
 
 def until_voted(page: Page, organiser: Caller, poll: Poll) -> None:
@@ -157,11 +150,7 @@ def test_presenter_turns_the_pages_by_keys(people: People, live: Server) -> None
 def test_event_is_followed_where_sockets_are_blocked(people: People, organiser: Caller) -> None:
     event, polls = evening(organiser)
     person = people(**PHONE)
-
-    def refuse(socket: WebSocketRoute) -> None:
-        socket.close(code=1011)
-
-    person.page.route_web_socket(lambda url: "/ws/" in urlsplit(url).path, refuse)
+    person.block_sockets()
     page = person.goto(event["links"]["page"])
     expect(page.locator("#connection")).to_have_text("catching up every few seconds")
     show(organiser, event, polls[1])

@@ -1,8 +1,6 @@
 """The results page and the big screen, live."""
 
-import re
-
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import People
 from tests.live import Caller, Server
@@ -93,11 +91,7 @@ def test_where_sockets_are_blocked_the_results_are_asked_for(
 ) -> None:
     poll = organiser.make_poll()
     person = people()
-
-    def refuse(socket: WebSocketRoute) -> None:
-        socket.close(code=1011)
-
-    person.page.route_web_socket(re.compile("/ws/"), refuse)
+    person.block_sockets()
     page = person.goto(f"{poll['links']['page']}/results")
     expect(page.locator("#connection")).to_have_text("catching up every few seconds")
     organiser.server.voter().vote(poll, 0)

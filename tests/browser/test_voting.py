@@ -5,16 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import PHONE, People, choose, until, vote
+from tests.browser.conftest import PHONE, People, ballots, choose, until, vote
 from tests.live import Caller, Server
-
-
-def ballots(organiser: Caller, poll: dict[str, object]) -> int:
-    links = poll["links"]
-    assert isinstance(links, dict)
-    found = organiser.get(links["results"]).json()["ballots"]
-    assert isinstance(found, int)
-    return found
 
 
 def test_vote_shows_its_receipt_and_stays_after_a_reload(people: People, organiser: Caller) -> None:

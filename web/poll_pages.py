@@ -1,13 +1,11 @@
 """The pages of one poll: its ballot, its results, the big screen, and the codes that lead there."""
 
-import io
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-import segno
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse
@@ -27,14 +25,13 @@ from polls.enums import Identity, Kind, Visibility
 from polls.errors import CATALOGUE, Refusal
 from polls.models import Poll
 from web import fresh, words
-from web.addresses import public_url, qr_svg
+from web.addresses import qr_picture, qr_svg, way_in
 from web.ballots import FORMS
 from web.errors import View, answer, only
 from web.joining import Joined, join, joined_poll, neighbours
 from web.showing import joined_context, poll_context
 
 _counted = Signer(salt="polls.counted")
-_QR_SCALE = 12  # pixels a module: about 400 in all
 
 
 def voter_of(request: HttpRequest, token: str | None, key: str | None = None) -> voting.Voter:
@@ -115,7 +112,8 @@ def _new_key() -> str:
 
 def _wait(request: HttpRequest, joined: Joined, viewer: Viewer) -> HttpResponse:
     """Show that an event shows nothing now; the page follows it."""
-    return render(request, "web/waiting.html", joined_context(request, joined, viewer))
+    context = joined_context(request, joined, viewer) | {"texts": words.result_texts()}
+    return render(request, "web/waiting.html", context)
 
 
 def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
@@ -217,7 +215,8 @@ def results(request: HttpRequest, join_code: str) -> HttpResponse:
     joined = join(join_code, viewer)
     if joined.poll is None:
         return _wait(request, joined, viewer)
-    return render(request, "web/results.html", poll_context(request, joined, joined.poll, viewer))
+    context = poll_context(request, joined, joined.poll, viewer)
+    return render(request, "web/results.html", context | {"texts": words.result_texts()})
 
 
 @page("GET", "HEAD")
@@ -234,6 +233,7 @@ def present(request: HttpRequest, join_code: str) -> HttpResponse:
     many = len(context["options"])
     secretive = joined.poll.results_visibility != Visibility.ALWAYS and not joined.poll.is_closed
     context |= {
+        "texts": words.result_texts(),
         # Nothing secret is on the wall before a script has hidden it.
         "veiled": secretive or context["count"] is None,
         "secretive": secretive,
@@ -254,12 +254,9 @@ def qr_image(request: HttpRequest, join_code: str, form: str) -> HttpResponse:
         joined = join(join_code, voter_of(request, None).viewer())
     except Refusal as refusal:
         return answer(request, refusal)
-    picture = io.BytesIO()
-    code = segno.make(public_url(request, f"/p/{joined.code}"), error="m", micro=False)
-    code.save(picture, kind=form, scale=_QR_SCALE, light="#fff")
     kinds = {"png": "image/png", "svg": "image/svg+xml"}
     return HttpResponse(
-        picture.getvalue(),
+        qr_picture(way_in(request, joined.code)["address"], form),
         content_type=kinds[form],
         headers={"Cache-Control": "public, max-age=3600" if settings.PUBLIC_URL else "no-store"},
     )

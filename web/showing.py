@@ -9,23 +9,19 @@ from polls.domain.results import Count, read_count
 from polls.enums import Visibility
 from polls.models import Poll
 from web import words
-from web.addresses import public_url, spoken
+from web.addresses import way_in
 from web.joining import Joined
 
 
 def joined_context(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[str, Any]:
     """Return what every page shows of the way to it."""
-    address = public_url(request, f"/p/{joined.code}")
+    way = way_in(request, joined.code)
     return {
+        **way,
         "event": joined.event,
-        "code": joined.code,
         "live": joined.live,
-        "address": address,
-        "spoken": spoken(address),
-        "home": spoken(public_url(request)),
-        "image": f"{address}/qr.png",
+        "image": f"{way['address']}/qr.png",
         "signed_in": viewer.user_id is not None,
-        "texts": words.result_texts(),
     }
 
 

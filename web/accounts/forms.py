@@ -13,8 +13,6 @@ from accounts.models import User, caseless
 from polls.api.accounts import account_errors, register
 from polls.errors import FieldError, Refusal
 
-_NAME_CHARACTERS = 150
-
 
 def _password(label: Any, autocomplete: str, help_text: Any = "") -> forms.CharField:  # noqa: ANN401 - lazy texts
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
@@ -25,7 +23,7 @@ def _username() -> forms.CharField:
     attrs = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
     return forms.CharField(
         label=gettext_lazy("Username"),
-        max_length=_NAME_CHARACTERS,
+        max_length=User._meta.get_field("username").max_length,  # noqa: SLF001 - public in Django
         widget=forms.TextInput(attrs=attrs),
     )
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from polls.api.authentication import registration_is_open
 from polls.errors import Code, Refusal
 from web.accounts.forms import LoginForm, ResetPasswordForm, SignupForm
 from web.errors import answer, wants_html
@@ -44,7 +45,7 @@ class LoginView(_Form, views.LoginView):  # type: ignore[misc] # allauth has no 
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - Django's
         """Offer an account to whoever has none, where anybody may make one."""
-        return {**super().get_context_data(**kwargs), "open": settings.REGISTRATION == "open"}
+        return {**super().get_context_data(**kwargs), "open": registration_is_open()}
 
 
 class SignupView(_Form, views.SignupView):  # type: ignore[misc] # the same

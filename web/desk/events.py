@@ -19,7 +19,7 @@ from polls.domain.definition import MAX_TITLE
 from polls.enums import Status
 from polls.errors import Code, Refusal
 from polls.models import Event, Poll
-from web.addresses import public_url, qr_svg, spoken
+from web.addresses import qr_svg, way_in
 from web.desk import words
 from web.desk.actions import Question
 from web.desk.pages import desk_page, go, owner_of, viewer_of
@@ -151,7 +151,7 @@ def _show(
     placed = Poll.objects.standing().filter(event_place__event=found).select_related("tally")
     polls = [described(poll) for poll in placed.order_by("event_place__position")]
     current = next((one for one in polls if one["poll"].id == found.current_id), None)
-    address = public_url(request, f"/p/{found.join_code}")
+    way = way_in(request, found.join_code)
     context = {
         "event": found,
         "form": form,
@@ -161,10 +161,8 @@ def _show(
         "unseen": current is not None and current["status"] == Status.DRAFT,
         "choices": _unplaced(owner_of(request)),
         "full": len(polls) >= agenda.MAX_POLLS,
-        "code": found.join_code,
-        "address": address,
-        "home": spoken(public_url(request)),
-        "qr": qr_svg(address),
+        **way,
+        "qr": qr_svg(way["address"]),
         "texts": words.texts(),
     }
     return render(request, "web/desk/event.html", context, status=status)

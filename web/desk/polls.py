@@ -18,7 +18,7 @@ from polls.enums import Status
 from polls.errors import Code, Refusal
 from polls.models import Event, Poll
 from web import words as pages_words
-from web.addresses import public_url, qr_svg, spoken
+from web.addresses import qr_svg, way_in
 from web.desk import words
 from web.desk.forms import PollForm, rows_of
 from web.desk.pages import desk_page, go, owner_of, viewer_of
@@ -186,7 +186,7 @@ def _show(
     form.freeze(domain.frozen_fields(found), rows=domain.definition_of(found).options)
     if status != 200:  # noqa: PLR2004 - HTTP
         form.point()
-    address = public_url(request, f"/p/{found.join_code}")
+    way = way_in(request, found.join_code)
     counted = {option.id: option.votes for option in read_count(found).options}
     context = {
         **described(found),
@@ -194,9 +194,8 @@ def _show(
         "editing": editing or found.status == Status.DRAFT,
         "frozen": "kind" in domain.frozen_fields(found),
         "counts": [(option, counted[option.id]) for option in found.options.all()],
-        "address": address,
-        "home": spoken(public_url(request)),
-        "qr": qr_svg(address),
+        **way,
+        "qr": qr_svg(way["address"]),
         "embed": embed_line(request, found),
         "event": Event.objects.filter(places__poll=found).first(),
         "ahead": found.opens_at is not None and found.status == Status.DRAFT,

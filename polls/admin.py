@@ -2,23 +2,71 @@
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib.auth.admin import UserAdmin
+from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.admin import ApiTokenAdmin
+from accounts.models import ApiToken, User
+from polls import events
 from polls.domain import lifecycle
 from polls.errors import CATALOGUE, Refusal
 from polls.models import Option, Poll, Tally
 
 if TYPE_CHECKING:
+    _AnyAdmin = admin.ModelAdmin[Model]
     _PollAdmin = admin.ModelAdmin[Poll]
+    _UserAdmin = UserAdmin[User]
     _OptionInline = admin.TabularInline[Option, Poll]
 else:
+    _AnyAdmin = object
+    _UserAdmin = UserAdmin
     _PollAdmin = admin.ModelAdmin
     _OptionInline = admin.TabularInline
+
+
+def _ask_sockets_anew() -> None:
+    """Have open sockets asked who they are, once what is written here counts."""
+    transaction.on_commit(lambda: events.publish(None, events.Event.REVOKED))
+
+
+class _EndsAccess(_AnyAdmin):
+    """Of what signs somebody in: whoever is deactivated or revoked here is shown nothing more."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:  # noqa: ANN401 - Django's signature
+        """Save, and tell."""
+        super().save_model(request, obj, form, change)
+        _ask_sockets_anew()
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:  # noqa: ANN401 - the same
+        """Delete, and tell."""
+        super().delete_model(request, obj)
+        _ask_sockets_anew()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete, and tell."""
+        super().delete_queryset(request, queryset)
+        _ask_sockets_anew()
+
+
+@admin.register(User)
+class AccountAdmin(_EndsAccess, _UserAdmin):
+    """Every account that stands; what erased ones leave goes by itself."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """Leave out what is no account any more."""
+        accounts = cast("QuerySet[User]", super().get_queryset(request))
+        return accounts.filter(erased_at=None)
+
+
+@admin.register(ApiToken)
+class TokenAdmin(_EndsAccess, ApiTokenAdmin):
+    """Tokens, to be revoked."""
 
 
 class OptionInline(_OptionInline):

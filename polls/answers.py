@@ -9,23 +9,38 @@ from django.utils.http import parse_etags
 from polls.domain import results, timeline
 from polls.domain.access import anybody_may_see
 from polls.domain.current import Current
+from polls.domain.statements import Action
 from polls.domain.voting import Receipt
+from polls.enums import Secrecy
 from polls.messages import PRIVATE, Answer, wire_headers
 from polls.models import Poll
 
 _JSON = {"Content-Type": "application/json", **PRIVATE}
 _COUNTED = wire_headers(_JSON)
-_REPLAYED = wire_headers({**_JSON, "Idempotent-Replayed": "true"})
+_AGAIN = {"Idempotent-Replayed": "true"}
+_REPLAYED = wire_headers({**_JSON, **_AGAIN})
+_WITHDRAWN, _WITHDRAWN_AGAIN = wire_headers(PRIVATE), wire_headers({**PRIVATE, **_AGAIN})
 
 
 def receipt_answer(receipt: Receipt) -> Answer:
-    """Return 201 for a vote that was counted now, 200 for one that was before."""
+    """Return 201 for a vote that was counted now, 200 for one that was before or is replaced now.
+
+    204 is for a withdrawal.
+    """
+    if receipt.action is Action.WITHDRAW:
+        return Answer(204, _WITHDRAWN_AGAIN if receipt.replayed else _WITHDRAWN, b"")
     seq = "null" if receipt.seq is None else str(receipt.seq)
     body = f'{{"poll":"{receipt.poll}","receipt":"{receipt.receipt}","seq":{seq}'.encode()
     if receipt.results is not None:
         body += b',"results":' + receipt.results
+    if receipt.withdrawn:
+        body += b',"withdrawn":true'
+    if receipt.replaced:
+        body += b',"replaced":true'
     body += b"}"
-    return Answer(200, _REPLAYED, body) if receipt.replayed else Answer(201, _COUNTED, body)
+    if receipt.replayed:
+        return Answer(200, _REPLAYED, body)
+    return Answer(201 if receipt.action is Action.CAST else 200, _COUNTED, body)
 
 
 def results_answer(current: Current, if_none_match: str | None) -> Answer:
@@ -40,14 +55,14 @@ def timeline_answer(current: Current, if_none_match: str | None) -> Answer | Non
     None where who may see them, or for how long, has changed since the poll was read.
     """
     poll = current.poll
-    headers = _version_headers(poll, timeline.etag(poll.id, current.count.seq))
+    headers = _version_headers(poll, timeline.etag(poll, current.count.seq))
     known = _known(headers, if_none_match)
     if known is not None:
         return known
-    found = timeline.read_timeline(current.count)
+    found = timeline.read_timeline(current.count, secret=poll.secrecy == Secrecy.SECRET)
     if found is None:
         return None
-    return _shown(_version_headers(poll, timeline.etag(poll.id, found.seq)), found.body)
+    return _shown(_version_headers(poll, timeline.etag(poll, found.seq)), found.body)
 
 
 def _version_headers(poll: Poll, etag: str) -> dict[str, str]:

@@ -46,13 +46,20 @@ class Status(TextChoices):
     CLOSED = "closed"
 
 
+class Role(TextChoices):
+    """What somebody may do with a poll that is another's."""
+
+    ORGANISER = "organiser"
+    VIEWER = "viewer"
+
+
+# What the owner of a poll reads as; no row holds it.
+OWNER = "owner"
+
 # An open poll whose opening lies ahead reads as this; no row holds it.
 SCHEDULED = "scheduled"
 
 # What the contract names and the product does not offer yet, by field.
 NOT_AVAILABLE: dict[str, tuple[object, ...]] = {
     "kind": (Kind.RANKED.value, Kind.SCORE.value),
-    "identity": (Identity.CODE.value,),
-    "secrecy": (Secrecy.SECRET.value,),
-    "allow_change": (True,),
 }

@@ -13,6 +13,7 @@ class Code(StrEnum):
     NOT_AVAILABLE = "not_available"
     INVALID_POLL = "invalid_poll"
     INVALID_EVENT = "invalid_event"
+    INVALID_MEMBER = "invalid_member"
     INVALID_BALLOT = "invalid_ballot"
     INVALID_ACCOUNT = "invalid_account"
     BAD_HOST = "bad_host"
@@ -20,11 +21,14 @@ class Code(StrEnum):
     INVALID_CREDENTIALS = "invalid_credentials"
     VOTER_TOKEN_REQUIRED = "voter_token_required"  # noqa: S105 - a name, not a secret
     VOTER_TOKEN_INVALID = "voter_token_invalid"  # noqa: S105 - the same
+    CODE_INVALID = "code_invalid"
     CSRF_FAILED = "csrf_failed"
     FORBIDDEN = "forbidden"
+    NETWORK_CAP_REACHED = "network_cap_reached"
     RESULTS_HIDDEN = "results_hidden"
     REGISTRATION_CLOSED = "registration_closed"
     NOT_FOUND = "not_found"
+    NO_VOTE = "no_vote"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
     POLL_NOT_OPEN = "poll_not_open"
@@ -75,6 +79,12 @@ CATALOGUE: Mapping[Code, Entry] = {
         "Mend the fields named under `errors`. An event takes your own polls, each once, and each "
         "in one event alone.",
     ),
+    Code.INVALID_MEMBER: Entry(
+        400,
+        "This account cannot have this role",
+        "Mend the fields named under `errors`. A role is `organiser` or `viewer`, and the owner "
+        "has none.",
+    ),
     Code.INVALID_BALLOT: Entry(
         400,
         "The ballot does not fit this poll",
@@ -107,12 +117,23 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.VOTER_TOKEN_INVALID: Entry(
         401, "The voter token was not issued here", "Fetch a new one from POST /api/v1/voters/."
     ),
+    Code.CODE_INVALID: Entry(
+        403,
+        "This code does not count",
+        "It is unknown in this poll, or was used before. A retry of the same ballot with the same "
+        "Idempotency-Key is answered as the first was.",
+    ),
     Code.CSRF_FAILED: Entry(
         403,
         "A cookie counts only for requests from this site's own pages",
         "Programs send X-Voter-Token or a Bearer token instead; pages send the CSRF token.",
     ),
     Code.FORBIDDEN: Entry(403, "This is not allowed", "See `detail`."),
+    Code.NETWORK_CAP_REACHED: Entry(
+        403,
+        "As many voters as may have voted from this network",
+        "Vote from another network, or ask the organiser; `network_cap` tells how many it may be.",
+    ),
     Code.RESULTS_HIDDEN: Entry(
         403,
         "The results are not shown to you now",
@@ -124,7 +145,10 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.NOT_FOUND: Entry(
         404,
         "There is nothing here",
-        "Check the path, its closing slash and the id. A draft exists for its owner alone.",
+        "Check the path, its closing slash and the id. A draft exists for those alone who run it.",
+    ),
+    Code.NO_VOTE: Entry(
+        404, "There is no vote of yours in this poll", "POST …/votes/ casts the first one."
     ),
     Code.METHOD_NOT_ALLOWED: Entry(
         405, "This path does not take that method", "The Allow header lists those it takes."

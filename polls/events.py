@@ -22,6 +22,8 @@ class Event(StrEnum):
     EDITED = "edited"
     DELETED = "deleted"
     AGENDA = "agenda"  # an event's title, order or current poll; the id is the event's
+    # Who may see a poll's results has changed for somebody: its sockets are asked again.
+    AUDIENCE = "audience"
     REVOKED = "revoked"  # somebody's token no longer counts, for whatever poll
 
 

@@ -2,14 +2,15 @@
 
 It takes a request only where it can give exactly the answer that the DRF view would give, by the
 same functions. Anything else goes on to Django, its body included: whatever would be refused
-before it reaches the database, whoever names an account, and polls that are not being voted in.
+before it reaches the database, whoever names an account, polls that are not being voted in, and
+codes that are unknown or have voted.
 """
 
 import asyncio
 import functools
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
@@ -20,26 +21,28 @@ from django.http.cookie import parse_cookie
 from polls.answers import receipt_answer, results_answer
 from polls.domain.access import anybody_may_see
 from polls.domain.ballot_box import ballot_box
-from polls.domain.ballot_paper import BallotPaper, papers, read_papers
+from polls.domain.ballot_paper import BallotPaper, CanonicalBallot, papers, read_papers
+from polls.domain.codes import Presented, find_many
 from polls.domain.current import Current, read_current
-from polls.domain.flush import Outcome, Replayed
+from polls.domain.outcomes import Outcome, Replayed
 from polls.domain.reading_desk import ReadingDesk
 from polls.domain.replies import LoopReplies
-from polls.domain.statements import Cast
+from polls.domain.statements import Action, Cast
+from polls.domain.vote_input import check_key, parse_vote, read_ballot
 from polls.domain.voting import (
+    NO_BALLOT,
     Voter,
-    check_key,
     conclude,
     make_cast,
-    parse_vote,
-    read_ballot,
     replayed,
     require_identity,
 )
 from polls.errors import Code, Refusal
 from polls.messages import Answer, problem_answer, token_of_cookie, voter_cookie_name
+from polls.networks import network_of
 from polls.strict_json import loads_object
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Scope = Any
 Headers = Mapping[bytes, bytes]
@@ -49,6 +52,7 @@ _ID_LENGTH = 36
 _VOTES_LENGTH = len(_BEFORE_ID) + _ID_LENGTH + len(_VOTES)
 _RESULTS_LENGTH = len(_BEFORE_ID) + _ID_LENGTH + len(_RESULTS)
 _JSON = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_ACTIONS = {"POST": Action.CAST, "PUT": Action.REPLACE, "DELETE": Action.WITHDRAW}
 
 
 class Express:
@@ -65,6 +69,7 @@ class Express:
         self._https_only: bool = settings.SECURE_SSL_REDIRECT
         self._readings = _Readings(read_current)
         self._papers = _Readings(read_papers)
+        self._codes = _Readings(find_many)
         self._outcomes: LoopReplies[Outcome] | None = None
 
     async def answer(
@@ -75,8 +80,9 @@ class Express:
         if not self._is_plain(scope, headers):
             return None
         found = None
-        if scope["method"] == "POST" and len(path) == _VOTES_LENGTH and path.endswith(_VOTES):
-            found = await self._vote(scope, headers, body, until)
+        action = _ACTIONS.get(scope["method"])
+        if action is not None and len(path) == _VOTES_LENGTH and path.endswith(_VOTES):
+            found = await self._vote(scope, headers, body, until, action)
         elif (
             scope["method"] == "GET"
             and len(path) == _RESULTS_LENGTH
@@ -110,37 +116,45 @@ class Express:
         """End what answers."""
         self._readings.close()
         self._papers.close()
+        self._codes.close()
 
     # -- votes --------------------------------------------------------------------------------
 
     async def _vote(
-        self, scope: Scope, headers: Headers, body: bytes, until: float
+        self, scope: Scope, headers: Headers, body: bytes, until: float, action: Action
     ) -> Answer | None:
         path: str = scope["path"]
-        if headers.get(b"content-type", b"").lower() not in _JSON:
+        if not _has_plain_body(headers, body, action):
             return None
         name = path[len(_BEFORE_ID) : -len(_VOTES)]
         paper = papers.get(name) or await self._read_paper(name, until)
-        if paper is None:
+        if paper is None or not (action is Action.CAST or paper.poll.allow_change):
             return None
         try:
             voter = _voter(scope, headers)
             check_key(voter.idempotency_key)
+            ballot, code = _read_ballot(paper, body, action)
+            if action is not Action.WITHDRAW:
+                voter.code = code
             identity = require_identity(paper.poll, voter)
-            ballot = paper.remembered(body)
-            if ballot is None:
-                ballot = read_ballot(paper, parse_vote(loads_object(body)))
-                paper.remember(body, ballot)
         except Refusal:
             return None  # perhaps by rules that have changed since
-        cast = make_cast(paper, identity, voter.idempotency_key, ballot)
+        if paper.poll.network_cap is not None or paper.asks_for_codes:
+            client = scope["client"]  # a pair; None on a Unix socket
+            voter.network = _network(client[0] if client else "")
+        cast = make_cast(paper, identity, voter, ballot, action)
         try:
+            if identity is not None and paper.asks_for_codes:
+                code_hash = paper.code_hash(identity)
+                presented = Presented(paper.poll_id, code_hash, cast.voter_key, voter.network)
+                if not await self._is_good(presented, cast, until):
+                    return None
             outcome = await self._outcome(cast, until)
-            receipt = conclude(paper, outcome, voter)
+            receipt = conclude(paper, cast, outcome, voter)
             if receipt is None and isinstance(outcome, Replayed):
                 reading = await self._readings.of(paper.poll_id, until)
                 current = reading if isinstance(reading, Current) else None
-                receipt = replayed(paper, outcome, current, voter)
+                receipt = replayed(paper, cast, outcome, current, voter)
         except Refusal as refusal:
             return problem_answer(refusal, path)
         return None if receipt is None else receipt_answer(receipt)
@@ -156,6 +170,18 @@ class Express:
         except Exception:  # noqa: BLE001 - the desk has logged it; perhaps another poll's paper
             return None
         return paper if isinstance(paper, BallotPaper) else None
+
+    async def _is_good(self, presented: Presented, cast: Cast, until: float) -> bool:
+        """Whether a code may vote so; those that come at the same time are looked up together.
+
+        Raises `unavailable`.
+        """
+        found = await self._codes.of(presented, until)
+        if isinstance(found, Code):
+            raise Refusal(found)
+        if found is None:
+            return False
+        return not found.is_used or cast.action is not Action.CAST or found.is_retry(cast.key_hash)
 
     async def _outcome(self, cast: Cast, until: float) -> Outcome:
         """Drop a vote into the ballot box and wait for what becomes of it."""
@@ -179,24 +205,50 @@ class Express:
         return results_answer(reading, headers.get(b"if-none-match", b"").decode("latin-1"))
 
 
-class _Readings(Generic[T]):
+class _Readings(Generic[K, T]):
     """A reading desk, asked from the event loop."""
 
-    def __init__(self, read: Callable[[set[uuid.UUID]], Mapping[uuid.UUID, T]]) -> None:
+    def __init__(self, read: Callable[[set[K]], Mapping[K, T]]) -> None:
         self._desk = ReadingDesk(read)
         self._replies: LoopReplies[T | Code | None] | None = None
 
-    async def of(self, poll_id: uuid.UUID, until: float) -> T | Code | None:
-        """Return what is read of a poll, None where there is nothing, or `unavailable`."""
+    async def of(self, about: K, until: float) -> T | Code | None:
+        """Return what is read about something, None where there is nothing, or `unavailable`."""
         if self._replies is None or self._replies.loop is not asyncio.get_running_loop():
             self._replies = LoopReplies(late=Code.UNAVAILABLE, unknown=Code.UNAVAILABLE)
         reply = self._replies.new(until)
-        self._desk.ask(poll_id, reply, until)
+        self._desk.ask(about, reply, until)
         return await reply.future
 
     def close(self) -> None:
         """End the desk."""
         self._desk.close()
+
+
+# -- what is taken here ------------------------------------------------------------------------
+
+
+def _has_plain_body(headers: Headers, body: bytes, action: Action) -> bool:
+    """Whether a vote comes as JSON, and a withdrawal without anything."""
+    if action is Action.WITHDRAW:
+        return not body
+    return headers.get(b"content-type", b"").lower() in _JSON
+
+
+def _read_ballot(
+    paper: BallotPaper, body: bytes, action: Action
+) -> tuple[CanonicalBallot, str | None]:
+    """Return the ballot of a body and its code; in a hall, thousands without one send the same."""
+    if action is Action.WITHDRAW:
+        return NO_BALLOT, None
+    ballot = paper.remembered(body)
+    if ballot is not None:
+        return ballot, None
+    parsed = parse_vote(loads_object(body))
+    ballot, code = read_ballot(paper, parsed), parsed.get("code")
+    if code is None:
+        paper.remember(body, ballot)
+    return ballot, code
 
 
 # -- what a head says --------------------------------------------------------------------------
@@ -211,6 +263,9 @@ def _is_allowed(host: bytes) -> bool:
         return bool(request.get_host())
     except (DisallowedHost, KeyError):  # KeyError: there is no Host header
         return False
+
+
+_network = functools.lru_cache(4096)(network_of)
 
 
 @functools.lru_cache(4096)
@@ -240,6 +295,7 @@ def _voter(scope: Scope, headers: Headers) -> Voter:
         )
     return Voter(
         token=token,
+        code=_text(headers, b"x-voter-code"),
         cookie_from_elsewhere=foreign,
         idempotency_key=_text(headers, b"idempotency-key"),
     )

@@ -1,7 +1,10 @@
 """What every door of HTTP shares: how a voter's token is read, and how answers are written."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from django.conf import settings
 
 from polls import compact_json
 from polls.errors import Code, Refusal
@@ -40,7 +43,7 @@ def token_of_cookie(
 
 PRIVATE = {
     "Cache-Control": "private, no-store",
-    "Vary": "Authorization, Cookie, X-Voter-Token",
+    "Vary": "Authorization, Cookie, X-Voter-Token, X-Voter-Code",
 }
 WireHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -57,6 +60,32 @@ class Answer:
 def wire_headers(headers: Mapping[str, str]) -> WireHeaders:
     """Return headers as they go over the wire."""
     return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+@functools.cache
+def standard_headers(*, html: bool, secure: bool) -> WireHeaders:
+    """Return what every answer carries that does not say otherwise, by Django's settings."""
+    headers = {
+        # A cache may keep what says so, and nothing else.
+        "Cache-Control": PRIVATE["Cache-Control"],
+        "Content-Security-Policy": (
+            f"{settings.PAGE_POLICY}; frame-ancestors 'none'" if html else _API_POLICY
+        ),
+        "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": settings.X_FRAME_OPTIONS,
+        "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+    }
+    if secure and settings.SECURE_HSTS_SECONDS:
+        subdomains = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
+        preload = "; preload" if settings.SECURE_HSTS_PRELOAD else ""
+        headers["Strict-Transport-Security"] = (
+            f"max-age={settings.SECURE_HSTS_SECONDS}{subdomains}{preload}"
+        )
+    return wire_headers(headers)
 
 
 _CHALLENGED = frozenset({Code.AUTHENTICATION_REQUIRED, Code.INVALID_CREDENTIALS})

@@ -6,7 +6,6 @@ them back from both databases. Foreign keys that Django would add to the hot tab
 promise are left out (`db_constraint=False`); docs/decisions/0003-constraints.md says which and why.
 """
 
-import uuid
 from datetime import datetime
 
 from django.conf import settings
@@ -15,7 +14,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from polls.enums import SCHEDULED, Identity, Kind, Secrecy, Status, Visibility
+from polls.enums import SCHEDULED, Identity, Kind, Role, Secrecy, Status, Visibility
 
 
 def _one_of(field: str, values: type[models.TextChoices]) -> models.CheckConstraint:
@@ -62,6 +61,8 @@ class Poll(models.Model):
     min_selections = models.PositiveSmallIntegerField(default=1)
     max_selections = models.PositiveSmallIntegerField(default=1)
     identity = models.CharField(max_length=7, choices=Identity.choices, default=Identity.DEVICE)
+    # How many voters one network may have; null is any number.
+    network_cap = models.PositiveIntegerField(null=True, blank=True)
     secrecy = models.CharField(max_length=12, choices=Secrecy.choices, default=Secrecy.CONFIDENTIAL)
     results_visibility = models.CharField(
         max_length=11, choices=Visibility.choices, default=Visibility.ALWAYS
@@ -77,7 +78,11 @@ class Poll(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     opened_at = models.DateTimeField(null=True, editable=False)
     closed_at = models.DateTimeField(null=True, editable=False)
+    # When the rows of a secret poll were put into an order that says nothing.
+    shuffled_at = models.DateTimeField(null=True, editable=False)
     certified_at = models.DateTimeField(null=True, editable=False)
+    # Since when nobody can tell whose vote was whose, for there is no PollKey any more.
+    key_destroyed_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = PollQuerySet.as_manager()
@@ -100,6 +105,16 @@ class Poll(models.Model):
                 fields=["closed_at"],
                 name="poll_to_certify",
                 condition=Q(status=Status.CLOSED, certified_at=None),
+            ),
+            models.Index(
+                fields=["closed_at"],
+                name="poll_key_to_destroy",
+                condition=Q(certified_at__isnull=False, key_destroyed_at=None, deleted_at=None),
+            ),
+            models.Index(
+                fields=["closed_at"],
+                name="poll_to_expire",
+                condition=Q(closed_at__isnull=False, deleted_at=None),
             ),
             models.Index(
                 fields=["deleted_at"], name="poll_to_purge", condition=Q(deleted_at__isnull=False)
@@ -128,6 +143,10 @@ class Poll(models.Model):
                 name="poll_secret_cannot_change",
             ),
             models.CheckConstraint(
+                condition=Q(network_cap=None) | Q(identity=Identity.DEVICE, network_cap__gte=1),
+                name="poll_network_cap_is_of_devices",
+            ),
+            models.CheckConstraint(
                 condition=Q(status=Status.CLOSED, closed_at__isnull=False)
                 | ~Q(status=Status.CLOSED) & Q(closed_at=None),
                 name="poll_closed_has_its_time",
@@ -138,6 +157,16 @@ class Poll(models.Model):
             models.CheckConstraint(
                 condition=Q(certified_at=None) | Q(status=Status.CLOSED),
                 name="poll_certified_is_closed",
+            ),
+            models.CheckConstraint(
+                condition=Q(shuffled_at=None) | Q(status=Status.CLOSED, secrecy=Secrecy.SECRET),
+                name="poll_shuffled_is_closed",
+            ),
+            models.CheckConstraint(
+                condition=Q(certified_at=None)
+                | Q(shuffled_at__isnull=False)
+                | ~Q(secrecy=Secrecy.SECRET),
+                name="poll_secret_is_shuffled_first",
             ),
             _one_of("kind", Kind),
             _one_of("identity", Identity),
@@ -213,7 +242,11 @@ def _of_option() -> "models.ForeignKey[Option, Option]":
 
 
 class Participation(models.Model):
-    """That a voter took part. Its primary key is the one-vote rule."""
+    """That a voter took part. Its primary key is the one-vote rule.
+
+    In secret polls all but the key is null. In others `ballot_id` is null once the vote has been
+    withdrawn.
+    """
 
     pk = models.CompositePrimaryKey("poll_id", "voter_key")
     poll = _of_poll()
@@ -223,6 +256,10 @@ class Participation(models.Model):
     # SHA-256 of the first Idempotency-Key and of the canonical ballot that came with it
     first_key_hash = models.BinaryField(max_length=32, null=True)
     first_ballot_hash = models.BinaryField(max_length=32, null=True)
+    # The same two of each change since, 64 bytes each, the latest last; null where none was made.
+    change_hashes = models.BinaryField(null=True)
+    # The second in whose bucket the ballot counts, where it may be changed.
+    counted_at = models.DateTimeField(null=True)
 
 
 class Ballot(models.Model):
@@ -230,7 +267,7 @@ class Ballot(models.Model):
 
     pk = models.CompositePrimaryKey("poll_id", "id")
     poll = _of_poll()
-    id = models.UUIDField(default=uuid.uuid4, editable=False)
+    id = models.UUIDField(editable=False)
     receipt = models.BinaryField(max_length=16)
 
 
@@ -281,13 +318,49 @@ class TallyBucket(models.Model):
     votes = models.PositiveBigIntegerField(default=0)
 
 
+class BallotBucket(models.Model):
+    """How many ballots of a secret poll were cast in one second: few are not told apart."""
+
+    pk = models.CompositePrimaryKey("poll_id", "at")
+    poll = _of_poll()
+    at = models.DateTimeField()
+    ballots = models.PositiveBigIntegerField(default=0)
+
+
+class NetworkCount(models.Model):
+    """How many voters of a poll came from one network, of which its HMAC is kept."""
+
+    pk = models.CompositePrimaryKey("poll_id", "network")
+    poll = _of_poll()
+    network = models.BinaryField(max_length=32)
+    n = models.PositiveIntegerField()
+    cap = models.PositiveIntegerField()
+
+    class Meta:
+        """The poll's cap stands in each row, for the database to hold it."""
+
+        constraints = [
+            models.CheckConstraint(condition=Q(n__lte=F("cap")), name="network_within_its_cap")
+        ]
+
+
 class PollKey(models.Model):
-    """The 32 bytes behind voter keys and receipts; apart, so that they can be destroyed."""
+    """The bytes behind voter keys and receipts; apart, so that they can be destroyed."""
 
     poll = models.OneToOneField(
         Poll, on_delete=models.CASCADE, primary_key=True, related_name="key"
     )
     key = models.BinaryField(max_length=32)
+    # What codes are known by: a reset gives the poll another key, and its codes stay good.
+    code_key = models.BinaryField(max_length=32, null=True)
+
+
+class VotingCode(models.Model):
+    """A code that lets one person vote in a poll, as its HMAC."""
+
+    pk = models.CompositePrimaryKey("poll_id", "code_hash")
+    poll = models.ForeignKey(Poll, on_delete=models.CASCADE, related_name="+", db_index=False)
+    code_hash = models.BinaryField(max_length=32)
 
 
 class LiveTicket(models.Model):
@@ -300,6 +373,9 @@ class LiveTicket(models.Model):
     session_key = models.CharField(max_length=40, blank=True)
     device = models.CharField(max_length=64, blank=True)
     polls = models.JSONField()
+    # The voter keys of whoever came with a code, in hex, by the id of the poll. The database's own
+    # default is for processes of the version before, while both run.
+    code_voters = models.JSONField(default=dict, db_default={})
     expires_at = models.DateTimeField(db_index=True)
 
 
@@ -364,4 +440,24 @@ class EventPoll(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["event", "position"], name="event_position_unique"),
             models.UniqueConstraint(fields=["event", "poll"], name="event_poll_of_its_event"),
+        ]
+
+
+class Member(models.Model):
+    """What somebody may do with a poll that is not theirs. The owner is none."""
+
+    pk = models.CompositePrimaryKey("poll_id", "user_id")
+    poll = models.ForeignKey(Poll, on_delete=models.CASCADE, related_name="members", db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=9, choices=Role.choices)
+    # By the database's clock. With the number of members it tells whether any of them has changed.
+    changed_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        """Those of an account are found by the index of its foreign key."""
+
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
         ]

@@ -42,6 +42,15 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", seen).split())
 
 
+def turns_letters(text: str) -> bool:
+    """Whether a text holds an override of direction, by which letters show in another order.
+
+    With it `seY` reads as `Yes`: two options look the same that nothing else has in common.
+    Languages need none: embeddings, isolates and marks, which leave letters in their order, stay.
+    """
+    return "\u202d" in text or "\u202e" in text
+
+
 def rfc3339(moment: datetime | None) -> str | None:
     """Return a time in UTC as it goes over the wire (RFC 3339), None for none."""
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -38,6 +38,7 @@ POLL: dict[str, Any] = {
     "closed_at": None,
     "seq": 42,
     "ballots": 40,
+    "role": "owner",
     "links": {
         "self": f"/api/v1/polls/{POLL_ID}/",
         "vote": f"/api/v1/polls/{POLL_ID}/votes/",
@@ -46,6 +47,7 @@ POLL: dict[str, Any] = {
         "page": "/p/K7MX4P",
     },
 }
+MEMBER = {"username": "bob", "role": "organiser"}
 EVENT_ID = "01980c5e-8f00-7000-8000-0000000000e1"
 NEW_EVENT: dict[str, Any] = {"title": "Annual meeting", "polls": [], "current": None}
 EVENT: dict[str, Any] = {
@@ -77,6 +79,7 @@ RESULTS: dict[str, Any] = {
         {"id": OPTION_IDS[1], "text": "Sushi", "votes": 15, "points": None, "share": 0.375},
     ],
 }
+CODES = {"codes": ["7Q2M-0XKD-4F9T-VB3A", "H61N-RZ8C-Y5EW-2GJP"]}
 RECEIPT = {
     "poll": POLL_ID,
     "receipt": "9f2b1c0d4e5f60718293a4b5c6d7e8f9",
@@ -94,3 +97,27 @@ TIMELINE = {
 }
 TOKEN = {"id": TOKEN_ID, "name": "laptop", "created_at": _AT, "expires_at": _AT}
 ISSUED_TOKEN = {"id": TOKEN_ID, "token": "poll_Zk3…", "expires_at": _AT}
+ACCOUNT = {
+    "profile": {
+        "username": "alice",
+        "email": "alice@example.org",
+        "first_name": "",
+        "last_name": "",
+        "date_joined": _AT,
+        "last_login": None,
+    },
+    "tokens": [TOKEN],
+    "polls": [POLL],
+    "events": [EVENT],
+    "roles": [{"poll": POLL_ID, "title": "Lunch?", "role": "viewer", "changed_at": _AT}],
+    "votes": [
+        {
+            "poll": POLL_ID,
+            "title": "Lunch?",
+            "secrecy": "confidential",
+            "receipt": RECEIPT["receipt"],
+            "choices": [{"id": OPTION_IDS[0], "text": "Pizza"}],
+        }
+    ],
+    "next": None,
+}

@@ -11,19 +11,21 @@ from rest_framework.response import Response
 
 from polls.answers import results_answer, timeline_answer
 from polls.api import examples, serializers
-from polls.api.authentication import signed_in, viewer_of
+from polls.api.authentication import signed_in, viewer_of, voter_of
 from polls.api.base import View, created, no_content
 from polls.api.paging import CURSOR, NewestFirst
 from polls.api.problems import response_of
 from polls.api.representations import event_body, own_poll_body, poll_body
-from polls.api.schema import operation, parameter
-from polls.domain import lifecycle, results
+from polls.api.schema import VOTER_CODE, operation, parameter
+from polls.domain import codes, lifecycle, results
 from polls.domain import polls as domain
 from polls.domain.access import (
     Viewer,
     access_by_code,
     access_poll,
+    access_poll_for_organiser,
     access_poll_for_owner,
+    anybody_may_see,
     require_results,
 )
 from polls.domain.current import Current, read_current
@@ -82,6 +84,7 @@ class PollsView(View):
             Code.CSRF_FAILED,
             Code.INVALID_POLL,
             Code.NOT_AVAILABLE,
+            Code.TOO_MANY,
         ],
         public=False,
     )
@@ -103,7 +106,7 @@ class PollView(View):
 
     @operation("Read a poll", tag="polls", answers={200: _A_POLL}, errors=_READERS)
     def get(self, request: Request, poll_id: uuid.UUID) -> Response:
-        """Read a poll; a draft exists for its owner alone."""
+        """Read a poll; a draft exists for those alone who run it."""
         viewer = viewer_of(request)
         return Response(poll_body(access_poll(poll_id, viewer), viewer))
 
@@ -121,7 +124,7 @@ class PollView(View):
     def patch(self, request: Request, poll_id: uuid.UUID) -> Response:
         """Change fields of the definition."""
         viewer = viewer_of(request)
-        poll = access_poll_for_owner(poll_id, viewer)
+        poll = access_poll_for_organiser(poll_id, viewer)
         domain.edit_poll(poll.id, self.read(request, serializers.PollChanges).changes())
         return Response(poll_body(access_poll(poll_id, viewer), viewer))
 
@@ -143,9 +146,9 @@ class PollView(View):
 def _moved(
     view: View, request: Request, poll_id: uuid.UUID, move: Callable[[uuid.UUID], None]
 ) -> Response:
-    """Move an owner's poll on and return it as it then reads."""
+    """Move a poll on for whoever runs it and return it as it then reads."""
     viewer = viewer_of(request)
-    poll = access_poll_for_owner(poll_id, viewer)
+    poll = access_poll_for_organiser(poll_id, viewer)
     view.no_body(request)
     move(poll.id)
     return Response(poll_body(access_poll(poll_id, viewer), viewer))
@@ -189,7 +192,7 @@ class ResetView(View):
         tag="polls",
         description="As if nobody had ever voted: the count is nought, old receipts are unknown, "
         "and everybody may vote again. A poll that was closed once is never reset, nor is one "
-        f"whose ballots hold more than {MAX_MARKS:,} selections.",
+        f"whose ballots hold more than {MAX_MARKS:,} selections, or that had more voters.",
         answers={200: _A_POLL},
         errors=[*_OWNERS, Code.POLL_CLOSED, Code.POLL_FROZEN],
         public=False,
@@ -206,17 +209,19 @@ class CodesView(View):
         "Make voting codes",
         tag="polls",
         body=serializers.CodesInput,
-        body_example={"count": 100},
-        description="Not offered yet: every call is refused with `not_available`.",
-        answers={},
-        errors=[*_OWNERS, Code.NOT_AVAILABLE],
+        body_example={"count": 2},
+        description="Each lets one person vote once, and is shown this once. A call makes "
+        f"{codes.MAX_CODES_A_CALL:,} at most, a poll has {codes.MAX_CODES:,}. They may be typed in "
+        "either case, without hyphens, and O for 0, I or L for 1.",
+        answers={201: ("The new codes", serializers.NewCodes, examples.CODES)},
+        errors=[*_OWNERS, Code.INVALID_POLL, Code.POLL_CLOSED],
         public=False,
     )
     def post(self, request: Request, poll_id: uuid.UUID) -> Response:
-        """Refuse: identity `code` is not offered yet."""
-        access_poll_for_owner(poll_id, viewer_of(request))
-        self.read(request, serializers.CodesInput)
-        raise Refusal(Code.NOT_AVAILABLE)
+        """Make codes of a poll whose identity is `code`."""
+        poll = access_poll_for_organiser(poll_id, viewer_of(request))
+        count = self.read(request, serializers.CodesInput).validated_data["count"]
+        return created({"codes": codes.make_codes(poll.id, count)})
 
 
 class JoinView(View):
@@ -241,8 +246,9 @@ class JoinView(View):
 
 def _seen(request: Request, poll_id: uuid.UUID) -> Current:
     """Return where a poll stands now, to a caller who may see its count."""
-    viewer = viewer_of(request)
-    access_poll(poll_id, viewer)  # which settles a poll whose time has come
+    voter = voter_of(request)
+    poll = access_poll(poll_id, voter.viewer())  # which settles a poll whose time has come
+    viewer = voter.viewer() if anybody_may_see(poll) else voter.viewer_by_code([poll])
     current = read_current([poll_id]).get(poll_id)
     if current is None:
         raise Refusal(Code.NOT_FOUND)
@@ -258,12 +264,12 @@ class ResultsView(View):
         tag="results",
         description="Reflects every vote that was acknowledged before the request arrived. "
         "The ETag changes with every seq; If-None-Match answers 304.",
-        parameters=[_IF_NONE_MATCH],
+        parameters=[_IF_NONE_MATCH, VOTER_CODE],
         answers={
             200: ("The count", serializers.Results, examples.RESULTS),
             304: ("It is the one you have", None, None),
         },
-        errors=[*_READERS, Code.RESULTS_HIDDEN],
+        errors=[*_READERS, Code.RESULTS_HIDDEN, Code.TOO_MANY],
     )
     def get(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
         """Read the results where the caller may see them."""
@@ -282,12 +288,12 @@ class TimelineView(View):
         "last; they begin at whole multiples of their width since 1970 (`at`, in UTC). Each names "
         "every option; those without a ballot are left out. Who may see them, what they reflect "
         "and the ETag are as with the results.",
-        parameters=[_IF_NONE_MATCH],
+        parameters=[_IF_NONE_MATCH, VOTER_CODE],
         answers={
             200: ("The buckets, the earliest first", serializers.Timeline, examples.TIMELINE),
             304: ("It is the one you have", None, None),
         },
-        errors=[*_READERS, Code.RESULTS_HIDDEN],
+        errors=[*_READERS, Code.RESULTS_HIDDEN, Code.TOO_MANY],
     )
     def get(self, request: Request, poll_id: uuid.UUID) -> HttpResponse:
         """Read the timeline where the caller may see the results."""
@@ -305,7 +311,8 @@ class IntegrityView(View):
     @operation(
         "Set the tally beside a recount",
         tag="results",
-        description="For the owner, and for everyone who may see the results of a closed poll.",
+        description="For the owner and the organisers, and for everyone who may see the results of "
+        "a closed poll.",
         answers={200: ("Both, of one snapshot", serializers.Integrity, examples.INTEGRITY)},
         errors=[*_READERS, Code.RESULTS_HIDDEN],
     )
@@ -316,7 +323,7 @@ class IntegrityView(View):
         if poll.is_closed:
             require_results(poll, viewer)
         else:
-            access_poll_for_owner(poll_id, viewer)
+            access_poll_for_organiser(poll_id, viewer)
         count = results.recount(poll.id)
         return Response(
             {

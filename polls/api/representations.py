@@ -1,9 +1,10 @@
 """How the domain's objects read over the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from polls.domain.access import Viewer, may_see_results, polls_of
+from polls.domain.access import Viewer, may_see_results, polls_of, read_roles
+from polls.enums import OWNER
 from polls.models import Event, Poll, PollTally
 
 
@@ -21,17 +22,24 @@ def poll_links(poll: Poll) -> dict[str, str]:
 
 def poll_body(poll: Poll, viewer: Viewer) -> dict[str, Any]:
     """Return a poll as this viewer reads it."""
-    visible = may_see_results(poll, viewer)
+    roles = read_roles([poll], [viewer])
+    visible = may_see_results(poll, viewer, roles=roles)
     tally = PollTally.objects.get(poll=poll) if visible else None
-    return _poll_body(poll, tally)
+    return _poll_body(poll, tally, roles.of(poll, viewer))
 
 
 def own_poll_body(poll: Poll) -> dict[str, Any]:
     """Return a poll as its owner reads it, its tally fetched already."""
-    return _poll_body(poll, poll.tally)
+    return _poll_body(poll, poll.tally, OWNER)
 
 
-def _poll_body(poll: Poll, tally: PollTally | None) -> dict[str, Any]:
+def shared_poll_bodies(polls: Collection[Poll], member: Viewer) -> list[dict[str, Any]]:
+    """Return polls as a member of each reads them, their tallies fetched already."""
+    roles = read_roles(polls, [member])
+    return [_poll_body(poll, poll.tally, roles.of(poll, member)) for poll in polls]
+
+
+def _poll_body(poll: Poll, tally: PollTally | None, role: str | None) -> dict[str, Any]:
     return {
         "id": poll.id,
         "join_code": poll.join_code,
@@ -46,7 +54,7 @@ def _poll_body(poll: Poll, tally: PollTally | None) -> dict[str, Any]:
         "min_selections": poll.min_selections,
         "max_selections": poll.max_selections,
         "identity": poll.identity,
-        "network_cap": None,
+        "network_cap": poll.network_cap,
         "secrecy": poll.secrecy,
         "results_visibility": poll.results_visibility,
         "status": poll.status_now,
@@ -59,12 +67,13 @@ def _poll_body(poll: Poll, tally: PollTally | None) -> dict[str, Any]:
         "closed_at": poll.closed_at,
         "seq": None if tally is None else tally.seq,
         "ballots": None if tally is None else tally.ballots,
+        "role": role,
         "links": poll_links(poll),
     }
 
 
 def event_body(event: Event, viewer: Viewer) -> dict[str, Any]:
-    """Return an event as this viewer reads it: drafts are their owner's alone."""
+    """Return an event as this viewer reads it: drafts are there for those alone who run them."""
     (body,) = event_bodies([event], viewer)
     return body
 

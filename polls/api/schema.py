@@ -40,6 +40,9 @@ IDEMPOTENCY_KEY = parameter(
     openapi.IN_HEADER,
     "16 to 255 visible ASCII characters; the same key and ballot count once",
 )
+VOTER_CODE = parameter(
+    "X-Voter-Code", openapi.IN_HEADER, "the voter's code, where the poll asks for one"
+)
 
 
 class PollsAutoSchema(SwaggerAutoSchema):  # type: ignore[misc] # drf-yasg is untyped
@@ -58,8 +61,21 @@ class PollsAutoSchema(SwaggerAutoSchema):  # type: ignore[misc] # drf-yasg is un
         return {}
 
 
+_KEPT_SCHEMAS = 16  # one for each host and scheme by which the service is asked
+_schemas: dict[str, Any] = {}
+
+
 class PollsSchemaGenerator(OpenAPISchemaGenerator):  # type: ignore[misc] # drf-yasg is untyped
     """Paths are shown whole, with their version, so that they can be copied."""
+
+    def get_schema(self, request: Any = None, public: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - drf-yasg's signature
+        """Return the schema, made once: nothing in it depends on who asks."""
+        place = "" if request is None else request.build_absolute_uri("/")
+        if place not in _schemas:
+            while len(_schemas) >= _KEPT_SCHEMAS:
+                _schemas.pop(next(iter(_schemas)), None)
+            _schemas[place] = super().get_schema(request, public)
+        return _schemas[place]
 
     def determine_path_prefix(self, paths: Sequence[str]) -> str:
         """Strip nothing."""

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import MAX_TOKEN_NAME
 from polls.api.fields import Flag, Moment, Number, StrictSerializer, Text, Word
-from polls.enums import SCHEDULED, Identity, Kind, Secrecy, Status, Visibility
+from polls.enums import OWNER, SCHEDULED, Identity, Kind, Role, Secrecy, Status, Visibility
 
 
 class RegistrationInput(StrictSerializer):
@@ -144,15 +144,38 @@ class Poll(serializers.Serializer[Any]):
     closed_at = serializers.DateTimeField(allow_null=True)
     seq = serializers.IntegerField(allow_null=True)
     ballots = serializers.IntegerField(allow_null=True)
+    role = serializers.CharField(
+        allow_null=True,
+        help_text=f"the caller's: {OWNER}, {' or '.join(Role.values)}, null for anybody else",
+    )
     links = Links()
 
 
 class PollPage(serializers.Serializer[Any]):
-    """One page of the caller's polls."""
+    """One page of polls."""
 
     results = Poll(many=True)
     next = serializers.CharField(allow_null=True)
     previous = serializers.CharField(allow_null=True)
+
+
+class MemberInput(StrictSerializer):
+    """What an account may do with a poll."""
+
+    role = Word(choices=Role.choices)
+
+
+class Member(serializers.Serializer[Any]):
+    """Who may do what with a poll beside its owner."""
+
+    username = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class Members(serializers.Serializer[Any]):
+    """A poll's members, in the order of their names."""
+
+    results = Member(many=True)
 
 
 class EventChanges(StrictSerializer):
@@ -219,6 +242,66 @@ class Joined(serializers.Serializer[Any]):
     event = Event(required=False)
 
 
+class Profile(serializers.Serializer[Any]):
+    """Who an account is."""
+
+    username = serializers.CharField()
+    email = serializers.CharField(allow_blank=True)
+    first_name = serializers.CharField(allow_blank=True)
+    last_name = serializers.CharField(allow_blank=True)
+    date_joined = serializers.DateTimeField()
+    last_login = serializers.DateTimeField(allow_null=True)
+
+
+class Choice(serializers.Serializer[Any]):
+    """An option that a ballot marks."""
+
+    id = serializers.UUIDField()
+    text = serializers.CharField()
+
+
+class AccountVote(serializers.Serializer[Any]):
+    """A vote that was cast with an account."""
+
+    poll = serializers.UUIDField()
+    title = serializers.CharField()
+    secrecy = serializers.ChoiceField(choices=Secrecy.choices)
+    receipt = serializers.CharField(
+        allow_null=True,
+        help_text="null where the poll keeps no link to the ballot, or it is withdrawn",
+    )
+    choices = Choice(many=True, help_text="none where there is no receipt")
+
+
+class AccountRole(serializers.Serializer[Any]):
+    """What an account may do with a poll of somebody else."""
+
+    poll = serializers.UUIDField()
+    title = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.choices)
+    changed_at = serializers.DateTimeField()
+
+
+class AccountData(serializers.Serializer[Any]):
+    """All that the service holds about an account."""
+
+    profile = Profile()
+    tokens = Token(many=True)
+    polls = Poll(many=True)
+    events = Event(many=True)
+    roles = AccountRole(many=True)
+    votes = AccountVote(many=True, help_text="by the polls' ids")
+    next = serializers.CharField(
+        allow_null=True, help_text="where the votes go on, if they are not all here"
+    )
+
+
+class ErasureInput(StrictSerializer):
+    """The password, once more, of whoever erases their account."""
+
+    password = Text(trim_whitespace=False)
+
+
 class VoterToken(serializers.Serializer[Any]):
     """A voter's token."""
 
@@ -228,10 +311,11 @@ class VoterToken(serializers.Serializer[Any]):
 class VoteInput(serializers.Serializer[Any]):
     """A ballot: `choices` for single, multiple and approval polls.
 
-    It documents what `voting.parse_vote` reads.
+    It documents what `vote_input.parse_vote` reads.
     """
 
     choices = serializers.ListField(child=serializers.UUIDField())
+    code = serializers.CharField(required=False, help_text="where the poll's identity is `code`")
 
 
 class OptionResult(serializers.Serializer[Any]):
@@ -281,6 +365,12 @@ class VoteReceipt(serializers.Serializer[Any]):
     receipt = serializers.CharField()
     seq = serializers.IntegerField(allow_null=True)
     results = Results(required=False)
+    withdrawn = serializers.BooleanField(
+        required=False, help_text="of a late retry: the vote was withdrawn since"
+    )
+    replaced = serializers.BooleanField(
+        required=False, help_text="of a late retry: the receipt is of the ballot that stands now"
+    )
 
 
 class OwnVote(serializers.Serializer[Any]):
@@ -289,6 +379,7 @@ class OwnVote(serializers.Serializer[Any]):
     voted = serializers.BooleanField()
     receipt = serializers.CharField(required=False)
     choices = serializers.ListField(child=serializers.UUIDField(), required=False)
+    withdrawn = serializers.BooleanField(required=False, help_text="there was a vote")
 
 
 class Integrity(serializers.Serializer[Any]):
@@ -304,6 +395,12 @@ class CodesInput(StrictSerializer):
     """How many voting codes to make."""
 
     count = Number()
+
+
+class NewCodes(serializers.Serializer[Any]):
+    """Codes that were made; nothing shows them again."""
+
+    codes = serializers.ListField(child=serializers.CharField())
 
 
 class TicketInput(StrictSerializer):
@@ -328,17 +425,26 @@ class Values(serializers.DictField):
         swagger_schema_fields = {"additional_properties": {"type": "array", "items": {}}}
 
 
+class AllowedRate(serializers.Serializer[Any]):
+    """How often something may be done in any so many seconds."""
+
+    times = serializers.IntegerField()
+    seconds = serializers.IntegerField()
+
+
 class Limits(serializers.Serializer[Any]):
     """Every limit that a client can run into."""
 
     limits = serializers.DictField(child=serializers.IntegerField())
+    rates = serializers.DictField(child=AllowedRate())
     not_available = Values()
 
 
 class FieldProblem(serializers.Serializer[Any]):
     """One field at fault."""
 
-    field = serializers.CharField()
+    # As it was sent, so it may be empty.
+    field = serializers.CharField(allow_blank=True)
     code = serializers.CharField()
     detail = serializers.CharField()
 

@@ -11,15 +11,18 @@ from polls.api.base import View
 from polls.api.paging import NewestFirst
 from polls.api.schema import operation
 from polls.domain import (
+    access,
     agenda,
     ballot_box,
+    codes,
     deadline,
     definition,
     reset,
     tickets,
     timeline,
-    voting,
+    vote_input,
 )
+from polls.domain.statements import KEPT_CHANGES
 from polls.enums import NOT_AVAILABLE
 from polls.strict_json import MAX_DEPTH
 
@@ -38,11 +41,18 @@ def limits_body() -> dict[str, object]:
             "options_min": definition.MIN_OPTIONS,
             "options_max": definition.MAX_OPTIONS,
             "option_text_characters": definition.MAX_OPTION_TEXT,
+            "network_cap_max": definition.MAX_NETWORK_CAP,
+            "codes_per_call": codes.MAX_CODES_A_CALL,
+            "codes_per_poll": codes.MAX_CODES,
             "embed_origins": definition.MAX_EMBED_ORIGINS,
+            "poll_members": access.MAX_MEMBERS,
             "event_polls": agenda.MAX_POLLS,
             "events_per_page": NewestFirst.page_size,
-            "idempotency_key_characters_min": voting.MIN_KEY,
-            "idempotency_key_characters_max": voting.MAX_KEY,
+            "idempotency_key_characters_min": vote_input.MIN_KEY,
+            "idempotency_key_characters_max": vote_input.MAX_KEY,
+            "head_bytes": settings.MAX_HEAD_BYTES,
+            "head_headers": settings.MAX_HEADERS,
+            "head_seconds": settings.HEAD_SECONDS,
             "vote_body_bytes": settings.MAX_VOTE_BODY_BYTES,
             "body_bytes": settings.MAX_BODY_BYTES,
             "body_seconds": settings.BODY_SECONDS,
@@ -51,7 +61,11 @@ def limits_body() -> dict[str, object]:
             "request_milliseconds": int(deadline.REQUEST_SECONDS * 1000),
             "queued_votes_per_process": ballot_box.QUEUE_LIMIT,
             "reset_marks": reset.MAX_MARKS,
+            "changes_with_known_keys": KEPT_CHANGES,
+            "key_retention_days": settings.KEY_RETENTION_DAYS,
+            "poll_retention_days": settings.POLL_RETENTION_DAYS,
             "timeline_buckets": timeline.MAX_BUCKETS,
+            "timeline_secret_ballots_min": timeline.FEW_BALLOTS,
             "ticket_seconds": int(tickets.LIFETIME.total_seconds()),
             "ticket_polls": tickets.MAX_POLLS,
             "sockets_per_process": settings.MAX_SOCKETS,
@@ -60,10 +74,11 @@ def limits_body() -> dict[str, object]:
             "socket_polls": settings.MAX_SOCKET_POLLS,
             "tick_milliseconds": settings.TICK_MS,
         },
-        "not_available": {
-            **{name: list(values) for name, values in NOT_AVAILABLE.items()},
-            "network_cap": ["any number"],
+        "rates": {
+            name: {"times": times, "seconds": seconds}
+            for name, (times, seconds) in settings.RATE_LIMITS.items()
         },
+        "not_available": {name: list(values) for name, values in NOT_AVAILABLE.items()},
     }
 
 
@@ -79,7 +94,11 @@ class LimitsView(View):
             200: (
                 "The limits",
                 serializers.Limits,
-                {"limits": {"options_max": 100}, "not_available": {"kind": ["ranked", "score"]}},
+                {
+                    "limits": {"options_max": 100},
+                    "rates": {"failed_logins_of_account": {"times": 10, "seconds": 300}},
+                    "not_available": {"kind": ["ranked", "score"]},
+                },
             )
         },
         anonymous=True,

@@ -20,9 +20,10 @@ from polls import events
 from polls.domain import deadline
 from polls.domain.ballot_paper import papers
 from polls.domain.database import Failure, failure_of
-from polls.domain.flush import Counted, Outcome, flush
+from polls.domain.flush import flush
+from polls.domain.outcomes import Counted, Outcome
 from polls.domain.replies import Reply
-from polls.domain.statements import Cast, Statements, statements
+from polls.domain.statements import Action, Cast, Statements, statements
 from polls.errors import Code, Refusal
 
 logger = logging.getLogger(__name__)
@@ -191,9 +192,16 @@ class BallotBox:
                 for waiting, outcome in zip(batch, outcomes, strict=True)
                 if isinstance(outcome, Counted)
             }
+            withdrawn = {
+                waiting.cast.poll
+                for waiting, outcome in zip(batch, outcomes, strict=True)
+                if waiting.cast.action is Action.WITHDRAW and isinstance(outcome, Counted)
+            }
             for poll, (revision, tallied) in counted.items():
                 poll_id = uuid.UUID(poll)
                 papers.note(poll_id, revision, tallied)
+                if poll in withdrawn:  # somebody may see results no longer
+                    events.publish(poll_id, events.Event.AUDIENCE)
                 events.publish(poll_id, events.Event.VOTED)
 
     def _settle_failure(self, batch: Sequence[_Waiting], error: Exception) -> None:

@@ -5,9 +5,11 @@ import threading
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from polls.domain.results import Count, OptionCount
 from polls.domain.statements import Id, Tallied
+from polls.enums import Identity, Secrecy
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Option, Poll
 
@@ -46,6 +48,20 @@ class KeyedHash:
         return outer.digest()
 
 
+class _DestroyedKey:
+    """Stands where a poll's key was: by no key nobody is known, whoever asks."""
+
+    __slots__ = ()
+
+    def digest(self, message: bytes) -> NoReturn:
+        """Refuse."""
+        del message
+        raise Refusal(
+            Code.POLL_CLOSED,
+            "It closed long ago and its key is destroyed: whose vote was whose is known to nobody.",
+        )
+
+
 @dataclass(slots=True)
 class BallotPaper:
     """One revision of a poll's rules and options, with the key that voters are known by."""
@@ -53,11 +69,13 @@ class BallotPaper:
     poll: Poll
     options: dict[str, Id]  # by the id's text, as it comes over the wire, in their order
     texts: dict[uuid.UUID, str]
-    key: bytes
+    key: bytes | None  # None where it was destroyed, long after the poll had closed
+    code_key: bytes | None = None  # what codes are known by; destroyed with it
     # The poll's id, as a flush names it and as it goes over the wire.
     id: Id = field(init=False)
     name: str = field(init=False)
-    _hash: KeyedHash = field(init=False, repr=False)
+    _hash: KeyedHash | _DestroyedKey = field(init=False, repr=False)
+    _code_hash: KeyedHash | _DestroyedKey = field(init=False, repr=False)
     # What the last flush of this process left of the poll's counts under this revision.
     tallied: Tallied | None = None
     _count: tuple[Tallied, Count] | None = None
@@ -65,7 +83,9 @@ class BallotPaper:
 
     def __post_init__(self) -> None:
         self.id, self.name = self.poll.id.hex, str(self.poll.id)
-        self._hash = KeyedHash(self.key)
+        self._hash, self._code_hash = (
+            _DestroyedKey() if key is None else KeyedHash(key) for key in (self.key, self.code_key)
+        )
 
     @property
     def poll_id(self) -> uuid.UUID:
@@ -73,17 +93,43 @@ class BallotPaper:
         return self.poll.id
 
     @property
+    def asks_for_codes(self) -> bool:
+        """Whether the code is the voter."""
+        return self.poll.identity == Identity.CODE
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether no link between voter and ballot is kept."""
+        return self.poll.secrecy == Secrecy.SECRET
+
+    @property
     def revision(self) -> int:
         """The revision of the definition that it was printed from."""
         return self.poll.revision
 
     def voter_key(self, identity: str) -> bytes:
-        """Return the 32 bytes that stand for a voter in this poll and in no other."""
+        """Return the 32 bytes that stand for a voter in this poll and in no other.
+
+        Raises `poll_closed` where the key is destroyed, as `receipt` does.
+        """
         return self._hash.digest(f"{self.poll.identity}:{identity}".encode())
 
     def receipt(self, voter_key: bytes, key_hash: bytes, ballot_hash: bytes) -> bytes:
         """Return the 16-byte receipt of a ballot; the same retry has the same receipt."""
         return self._hash.digest(b"receipt:" + voter_key + key_hash + ballot_hash)[:16]
+
+    def secret_ballot(self, receipt: bytes) -> Id:
+        """Return the id of a secret ballot, a version 4 UUID, by which a retry finds it again."""
+        digits = self._hash.digest(b"ballot:" + receipt)[:16].hex()
+        return f"{digits[:12]}4{digits[13:16]}{'89ab'[int(digits[16], 16) % 4]}{digits[17:]}"
+
+    def network_key(self, network: str) -> bytes:
+        """Return the 32 bytes that stand for a network in this poll and in no other."""
+        return self._hash.digest(b"network:" + network.encode())
+
+    def code_hash(self, code: str) -> bytes:
+        """Return the 32 bytes under which a code of this poll is stored."""
+        return self._code_hash.digest(code.encode())
 
     def canonical(self, choices: Iterable[object]) -> CanonicalBallot:
         """Return the chosen options in canonical order, or raise `invalid_ballot`."""
@@ -159,20 +205,32 @@ def load_ballot_paper(poll: Poll) -> BallotPaper:
     rows = list(
         Option.objects.filter(poll=poll)
         .order_by("position")
-        .values_list("id", "text", "poll__key__key")
+        .values_list(
+            "id", "text", "poll__key__key", "poll__key__code_key", "poll__key_destroyed_at"
+        )
     )
+    if not rows:
+        raise Refusal(Code.NOT_FOUND)  # purged since it was read
+    _, _, key, _, destroyed_at = rows[0]
+    if key is None and destroyed_at is None:
+        raise LookupError(f"Poll {poll.id} has lost its key.")
     return BallotPaper(
         poll=poll,
-        options={str(option): option.hex for option, _, _ in rows},
-        texts={option: text for option, text, _ in rows},
-        key=bytes(rows[0][2]),
+        options={str(row[0]): row[0].hex for row in rows},
+        texts={row[0]: row[1] for row in rows},
+        key=None if key is None else bytes(key),
+        code_key=None if key is None else bytes(rows[0][3] or key),
     )
 
 
 def read_papers(poll_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, BallotPaper]:
-    """Return the ballot papers of those of these polls that have opened, and keep them."""
+    """Return the ballot papers of those of these polls that have opened, and keep them.
+
+    Without those whose key is destroyed: nobody can vote by such a paper.
+    """
     opened = Poll.objects.standing().filter(id__in=poll_ids, opened_at__isnull=False)
-    found = {poll.id: load_ballot_paper(poll) for poll in opened}
+    read = [load_ballot_paper(poll) for poll in opened]
+    found = {paper.poll_id: paper for paper in read if paper.key is not None}
     for paper in found.values():
         papers.keep(paper)
     return found
@@ -197,7 +255,7 @@ class Papers:
 
     def keep(self, paper: BallotPaper) -> None:
         """Keep the paper of a poll that has opened; whoever comes too late is told by the flush."""
-        if paper.poll.opened_at is None:
+        if paper.poll.opened_at is None or paper.key is None:
             return
         with self._mutex:
             self._papers.pop(paper.name, None)
@@ -210,6 +268,11 @@ class Papers:
         paper = self._papers.get(str(poll_id))
         if paper is not None and paper.revision == revision:
             paper.tallied = tallied
+
+    def kept(self) -> list[BallotPaper]:
+        """Return all papers that are kept now."""
+        with self._mutex:
+            return list(self._papers.values())
 
     def forget(self, paper: BallotPaper) -> None:
         """Drop a paper that is not current any more."""

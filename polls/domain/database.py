@@ -33,7 +33,16 @@ def clock() -> datetime:
 _TURNSTILES = 32
 ADVISORY_CLASS = 1886350444  # the first of the two numbers of our advisory locks: "poll"
 # The second number where it is not a turnstile's.
-MIGRATING, PURGING = -1, -2
+MIGRATING, PURGING, SHUFFLING, CLEANING = -1, -2, -3, -4
+
+
+def is_alone(work: int) -> bool:
+    """Whether no other process is at this work; none will be until the transaction ends."""
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [ADVISORY_CLASS, work])
+        return bool(cursor.fetchone()[0])
 
 
 def as_stored(poll_id: uuid.UUID) -> uuid.UUID | str:

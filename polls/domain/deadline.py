@@ -33,10 +33,14 @@ class DeadlineExceededError(psycopg2.OperationalError):
 
 
 @contextmanager
-def until(at: float) -> Iterator[None]:
-    """Bound every database wait of this thread by a time of `time.monotonic()`."""
+def until(at: float, *, anew: bool = False) -> Iterator[None]:
+    """Bound every database wait of this thread by a time of `time.monotonic()`.
+
+    It is no later than that of the work around it, unless this is one of many steps, each of which
+    has its time `anew`.
+    """
     before = _deadline.at
-    _deadline.at = at if before is None else min(at, before)
+    _deadline.at = at if anew or before is None else min(at, before)
     try:
         yield
     finally:

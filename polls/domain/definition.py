@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 from polls.domain.database import clock
 from polls.enums import NOT_AVAILABLE, Identity, Kind, Secrecy, Visibility
 from polls.errors import Code, FieldError, Refusal
-from polls.text import normalised
+from polls.text import normalised, turns_letters
 
 MIN_OPTIONS, MAX_OPTIONS = 2, 100
 MAX_TITLE, MAX_OPTION_TEXT, MAX_DESCRIPTION = 200, 200, 10_000
 MAX_EMBED_ORIGINS = 20
+MAX_NETWORK_CAP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,6 @@ def _check_available(definition: Definition) -> None:
     """Raise `not_available` for what the contract names and the product does not offer yet."""
     wanted: dict[str, object] = {name: getattr(definition, name) for name in NOT_AVAILABLE}
     refused = [name for name, value in wanted.items() if value in NOT_AVAILABLE[name]]
-    if definition.network_cap is not None:
-        refused.append("network_cap")
     if refused:
         raise Refusal(
             Code.NOT_AVAILABLE,
@@ -65,6 +64,8 @@ def text_errors(name: str, text: str, longest: int) -> list[FieldError]:
         return [FieldError(name, "blank", "There is nothing to read in it.")]
     if len(text) > longest:
         return [FieldError(name, "too_long", f"It may have {longest} characters at most.")]
+    if turns_letters(text):
+        return [FieldError(name, "turned", "It holds a character that turns letters around.")]
     return []
 
 
@@ -107,6 +108,9 @@ def _rule_errors(definition: Definition) -> list[FieldError]:
     if definition.network_cap is not None and definition.identity != Identity.DEVICE:
         detail = "A cap goes with identity `device`."
         found.append(FieldError("network_cap", "identity", detail))
+    elif definition.network_cap is not None and not 1 <= definition.network_cap <= MAX_NETWORK_CAP:
+        detail = f"It lies between 1 and {MAX_NETWORK_CAP:,}."
+        found.append(FieldError("network_cap", "out_of_range", detail))
     if definition.secrecy == Secrecy.SECRET and definition.allow_change:
         detail = "A secret poll cannot tell whose ballot to change."
         found.append(FieldError("allow_change", "secret", detail))

@@ -13,14 +13,14 @@ from django.db.models.functions import Coalesce, Now
 from polls import events
 from polls.domain import agenda, results
 from polls.domain.database import ADVISORY_CLASS, Failure, clock, failure_of, turnstiles
-from polls.enums import Status
+from polls.enums import Secrecy, Status
 from polls.errors import Code, FieldError, Refusal
 from polls.models import Poll, PollTally
 
 logger = logging.getLogger(__name__)
 
 
-class _LeftAlone:
+class LeftAlone:
     """Polls that this process leaves alone for a while, so that they keep no others waiting."""
 
     def __init__(self, seconds: float) -> None:
@@ -38,8 +38,8 @@ class _LeftAlone:
         return list(self._until)
 
 
-_stuck = _LeftAlone(5.0)  # could not be opened or closed: somebody holds them
-_disagreed = _LeftAlone(60.0)  # their recount differed, or could not be made
+_stuck = LeftAlone(5.0)  # could not be opened or closed: somebody holds them
+_disagreed = LeftAlone(60.0)  # their recount differed, or could not be made
 
 
 def lock_poll(poll_id: uuid.UUID) -> Poll:
@@ -178,33 +178,37 @@ def certify_poll(poll_id: uuid.UUID) -> bool:
             count.tally,
         )
         return False
-    Poll.objects.filter(id=poll_id, status=Status.CLOSED, certified_at=None).update(
-        certified_at=clock()
-    )
+    closed = Poll.objects.filter(id=poll_id, status=Status.CLOSED, certified_at=None)
+    closed.exclude(secrecy=Secrecy.SECRET, shuffled_at=None).update(certified_at=clock())
     return True
 
 
-def settle_due_polls(owner_id: int | None = None) -> None:
-    """Open and close every poll whose time has come, or every one of an owner's."""
-    due = Poll.objects.due() if owner_id is None else Poll.objects.due().filter(owner=owner_id)
+def settle_due_polls(owner_id: int | None = None, *, member_id: int | None = None) -> None:
+    """Open and close every poll whose time has come, or every one of an owner's or a member's."""
+    due = Poll.objects.due()
+    if owner_id is not None:
+        due = due.filter(owner=owner_id)
+    if member_id is not None:
+        due = due.filter(members__user=member_id)
     due = due.exclude(id__in=_stuck.now()).order_by("id")
-    _do_each(due.values_list("id", flat=True)[:500], settle_poll, _stuck)
+    do_each(due.values_list("id", flat=True)[:500], settle_poll, _stuck)
 
 
 def certify_closed_polls() -> None:
     """Certify closed polls that are not certified yet."""
     waiting = Poll.objects.standing().filter(status=Status.CLOSED, certified_at=None)
+    waiting = waiting.exclude(secrecy=Secrecy.SECRET, shuffled_at=None)
     waiting = waiting.exclude(id__in=_disagreed.now()).order_by("closed_at")
 
     def certify(poll_id: uuid.UUID) -> None:
         if not certify_poll(poll_id):
             _disagreed.add(poll_id)
 
-    _do_each(waiting.values_list("id", flat=True)[:20], certify, _disagreed)
+    do_each(waiting.values_list("id", flat=True)[:20], certify, _disagreed)
 
 
-def _do_each(
-    polls: Iterable[uuid.UUID], chore: Callable[[uuid.UUID], None], left_alone: _LeftAlone
+def do_each(
+    polls: Iterable[uuid.UUID], chore: Callable[[uuid.UUID], None], left_alone: LeftAlone
 ) -> None:
     """Do a chore for each poll; one that fails is left alone for a while."""
     for poll_id in polls:

@@ -21,6 +21,9 @@ class Question:
     min_selections: int
     max_selections: int
     identity: str
+    network_cap: int | None
+    secrecy: str
+    allow_change: bool
     results_visibility: str
     options: tuple[tuple[uuid.UUID, str], ...] = ()  # id and text, in their order
 
@@ -43,7 +46,7 @@ class Showing:
 _OF_POLL = (
     *("join_code", "revision", "title", "description", "kind", "min_selections"),
     "max_selections",
-    *("identity", "results_visibility"),
+    *("identity", "network_cap", "secrecy", "allow_change", "results_visibility"),
 )
 
 

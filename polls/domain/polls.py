@@ -10,11 +10,12 @@ from django.db import transaction
 
 from accounts.models import User
 from polls import events
-from polls.domain import agenda
+from polls.domain import agenda, rate_limits
 from polls.domain.database import clock
 from polls.domain.definition import MAX_OPTIONS, Definition, check_definition
 from polls.domain.join_codes import claim_join_code
 from polls.domain.lifecycle import lock_poll, raise_seq
+from polls.domain.rate_limits import Rate
 from polls.enums import Status
 from polls.errors import Code, FieldError, Refusal
 from polls.ids import uuid7
@@ -35,9 +36,7 @@ FROZEN_BY_BALLOTS = (
 
 
 # The fields that stand in the poll's own row under the same name.
-_COLUMNS = tuple(
-    f.name for f in fields(Definition) if f.name not in {"options", "max_selections", "network_cap"}
-)
+_COLUMNS = tuple(f.name for f in fields(Definition) if f.name not in {"options", "max_selections"})
 
 
 def create_poll(
@@ -50,8 +49,10 @@ def create_poll(
     """Create a poll with its options, tallies and key, as a draft or open (scheduled if ahead).
 
     It comes last in the owner's event, if one is named; if it cannot, there is no poll either.
+    Raises `too_many` where the owner makes more than people do.
     """
     check_definition(definition)
+    rate_limits.count((Rate.POLLS_OF_ACCOUNT, str(owner.pk)))
     with transaction.atomic():
         now = clock()
         opens_now = definition.opens_at is None or definition.opens_at <= now
@@ -67,7 +68,9 @@ def create_poll(
         )
         poll.save(force_insert=True)
         PollTally.objects.create(poll=poll)
-        PollKey.objects.create(poll=poll, key=secrets.token_bytes(32))
+        PollKey.objects.create(
+            poll=poll, key=secrets.token_bytes(32), code_key=secrets.token_bytes(32)
+        )
         _add_options(poll, dict(enumerate(definition.options)))
         if event_id is not None:
             agenda.add_poll(event_id, str(poll.id))

@@ -8,9 +8,8 @@ all who came while the last was on its way.
 import logging
 import threading
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,6 +22,7 @@ from polls.errors import Code
 
 logger = logging.getLogger(__name__)
 
+K = TypeVar("K", bound=Hashable)  # what is asked about: a poll, by its id, say
 T = TypeVar("T")
 
 # What a request must have left of its time, or one that is late would hurry the whole reading.
@@ -30,27 +30,27 @@ _LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked(Generic[T]):
-    poll_id: uuid.UUID
+class _Asked(Generic[K, T]):
+    about: K
     reply: Reply[T | Code | None]
     until: float
 
 
-class ReadingDesk(Generic[T]):
+class ReadingDesk(Generic[K, T]):
     """A thread with a connection of its own, started by the first who asks.
 
-    `read` returns what is asked for of these polls, leaving out those of which there is nothing.
+    `read` returns what is asked about, leaving out that of which there is nothing.
     """
 
-    def __init__(self, read: Callable[[set[uuid.UUID]], Mapping[uuid.UUID, T]]) -> None:
+    def __init__(self, read: Callable[[set[K]], Mapping[K, T]]) -> None:
         self._read = read
-        self._asked: deque[_Asked[T]] = deque()
+        self._asked: deque[_Asked[K, T]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def ask(self, poll_id: uuid.UUID, reply: Reply[T | Code | None], until: float) -> None:
-        """Ask about a poll, by this time of `time.monotonic()`.
+    def ask(self, about: K, reply: Reply[T | Code | None], until: float) -> None:
+        """Ask about something, by this time of `time.monotonic()`.
 
         The answer is None where the reading leaves it out, or `unavailable`.
         """
@@ -62,7 +62,7 @@ class ReadingDesk(Generic[T]):
                 thread = threading.Thread(target=self._run, name="reading-desk", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._asked.append(_Asked(poll_id, reply, until))
+            self._asked.append(_Asked(about, reply, until))
             self._changed.notify()
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class ReadingDesk(Generic[T]):
         finally:
             connection.close()
 
-    def _next(self) -> list[_Asked[T]]:
+    def _next(self) -> list[_Asked[K, T]]:
         with self._changed:
             while not self._asked and not self._closing:
                 self._changed.wait()
@@ -93,13 +93,13 @@ class ReadingDesk(Generic[T]):
             self._asked.clear()
         return asked
 
-    def _answer(self, asked: list[_Asked[T]]) -> None:
+    def _answer(self, asked: list[_Asked[K, T]]) -> None:
         if not asked:
             return
-        found: Mapping[uuid.UUID, T] | Code
+        found: Mapping[K, T] | Code
         try:
             with deadline.until(min(one.until for one in asked)):
-                found = self._read_twice({one.poll_id for one in asked})
+                found = self._read_twice({one.about for one in asked})
         except (DatabaseError, InterfaceError) as error:
             logger.warning("What %d requests ask for cannot be read: %s", len(asked), error)
             connection.close()
@@ -110,15 +110,15 @@ class ReadingDesk(Generic[T]):
                 one.reply.set_exception(error)
             return
         for one in asked:
-            one.reply.set_result(found if isinstance(found, Code) else found.get(one.poll_id))
+            one.reply.set_result(found if isinstance(found, Code) else found.get(one.about))
 
-    def _read_twice(self, poll_ids: set[uuid.UUID]) -> Mapping[uuid.UUID, T]:
+    def _read_twice(self, asked: set[K]) -> Mapping[K, T]:
         """Read, and once more where only the connection was lost."""
         try:
-            return self._read(poll_ids)
+            return self._read(asked)
         except (DatabaseError, InterfaceError) as error:
             late = isinstance(error.__cause__, deadline.DeadlineExceededError)
             if late or failure_of(error) is not Failure.LOST:
                 raise
             connection.close()
-            return self._read(poll_ids)
+            return self._read(asked)

@@ -4,8 +4,10 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import aggregates
 
 from polls import compact_json
 from polls.domain.database import as_stored
@@ -102,14 +104,28 @@ def read_count(poll: Poll) -> Count:
     return read_counts([poll.id])[poll.id]
 
 
-def read_versions(poll_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, tuple[int, str]]:
-    """Return seq and status, as everybody reads it, of polls that are not deleted."""
-    rows = (
-        Poll.objects.standing()
-        .filter(id__in=poll_ids)
-        .values_list("id", "tally__seq", "status", "opened_at")
-    )
-    return {id_: (seq, status_as_read(status, opened)) for id_, seq, status, opened in rows}
+Audience = tuple[int, datetime | None]  # how many members a poll has, and their last change
+
+
+class Version(NamedTuple):
+    """What tells whether anything of a poll has changed."""
+
+    seq: int
+    status: str  # as everybody reads it
+    audience: Audience
+
+
+def read_versions(poll_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Version]:
+    """Return the versions of polls that are not deleted, by one query."""
+    polls = Poll.objects.standing().filter(id__in=poll_ids)
+    rows = polls.annotate(
+        members_now=aggregates.Count("members__user"),
+        changed_at=aggregates.Max("members__changed_at"),
+    ).values_list("id", "tally__seq", "status", "opened_at", "members_now", "changed_at")
+    return {
+        id_: Version(seq, status_as_read(status, opened), (members, changed_at))
+        for id_, seq, status, opened, members, changed_at in rows
+    }
 
 
 def results_body(count: Count) -> dict[str, object]:

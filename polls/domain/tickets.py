@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from django.db.models.functions import Now
 
 from accounts.sessions import users_of_sessions
-from polls.domain.access import Viewer, access_poll
+from polls.domain import rate_limits
+from polls.domain.access import Viewer
 from polls.domain.database import clock
+from polls.domain.rate_limits import Rate
 from polls.models import LiveTicket
 
 LIFETIME = timedelta(seconds=60)
@@ -38,13 +40,15 @@ def issue_ticket(
     *,
     token_id: uuid.UUID | None = None,
     session_key: str | None = None,
+    source: str | None = None,
 ) -> tuple[str, datetime]:
-    """Return a new ticket and when it expires; raises `not_found` for a poll out of reach.
+    """Return a new ticket for polls that the viewer can reach, and when it expires.
 
-    The viewer's account is signed in by the token or by the session, and so is the ticket.
+    The viewer's account is signed in by the token or by the session, and so is the ticket. Raises
+    `too_many` where the network `source` has drawn more than a hall of dashboards needs.
     """
-    for poll_id in polls:
-        access_poll(poll_id, viewer)
+    if source is not None:
+        rate_limits.count((Rate.TICKETS_FROM_SOURCE, source))
     ticket = secrets.token_urlsafe(32)
     row = LiveTicket.objects.create(
         ticket_hash=_hash(ticket),
@@ -53,6 +57,7 @@ def issue_ticket(
         session_key=session_key or "",
         device=viewer.device or "",
         polls=[str(poll_id) for poll_id in polls],
+        code_voters={str(poll_id): key.hex() for poll_id, key in viewer.code_voters},
         expires_at=clock() + LIFETIME,
     )
     return ticket, row.expires_at
@@ -71,7 +76,13 @@ def consume_ticket(ticket: str) -> Ticket | None:
     if row.session_key and not users_of_sessions([row.session_key]):
         return None
     return Ticket(
-        viewer=Viewer(row.user_id, row.device or None),
+        viewer=Viewer(
+            row.user_id,
+            row.device or None,
+            code_voters=frozenset(
+                (uuid.UUID(poll_id), bytes.fromhex(key)) for poll_id, key in row.code_voters.items()
+            ),
+        ),
         token_id=row.token_id,
         session_key=row.session_key or None,
         polls=frozenset(uuid.UUID(poll_id) for poll_id in row.polls),

@@ -13,7 +13,7 @@ TOKEN, POLL, OTHER_POLL, PIZZA, SUSHI, ELSEWHERE, BALLOT, NOBODY, EVENT, OTHER_E
     uuid.UUID(int=0x9000 + number) for number in range(10)
 )
 BYTES = b"\x07" * 32
-JSON = "[]"
+JSON, NOTHING = "[]", "{}"
 
 
 def _user(id_: int, name: str) -> Row:
@@ -82,6 +82,7 @@ def _ticket(ticket: bytes) -> Row:
         "device": "",
         "session_key": "",
         "polls": JSON,
+        "code_voters": NOTHING,
         "expires_at": LATER,
     }
 
@@ -96,6 +97,10 @@ def _event(id_: uuid.UUID, code: str, current: uuid.UUID | None = None) -> Row:
         "seq": 1,
         "created_at": NOW,
     }
+
+
+def _member(poll: uuid.UUID) -> Row:
+    return {"poll_id": poll, "user_id": OTHER_USER, "role": "viewer", "changed_at": NOW}
 
 
 def _mark(poll: uuid.UUID, option: uuid.UUID, **columns: object) -> Row:
@@ -121,13 +126,17 @@ WORLD: list[tuple[str, Row]] = [
     ("polls_polltally", {"poll_id": POLL, "seq": 2, "ballots": 1}),
     ("polls_tally", _mark(POLL, PIZZA, votes=1)),
     ("polls_tallybucket", _mark(POLL, PIZZA, at=NOW, votes=1)),
+    ("polls_ballotbucket", {"poll_id": POLL, "at": NOW, "ballots": 1}),
+    ("polls_networkcount", {"poll_id": POLL, "network": BYTES, "n": 1, "cap": 2}),
     ("polls_pollkey", {"poll_id": POLL, "key": BYTES}),
+    ("polls_votingcode", {"poll_id": POLL, "code_hash": BYTES}),
     ("polls_liveticket", _ticket(BYTES)),
     *(("polls_joincode", {"code": code}) for code in ("ABC346", "ABC347", "EVE346", "EVE347")),
     ("polls_joincode", {"code": "EVE349"}),
     ("polls_event", _event(EVENT, "EVE346", POLL)),
     ("polls_event", _event(OTHER_EVENT, "EVE347")),
     ("polls_eventpoll", {"poll_id": POLL, "event_id": EVENT, "position": 0}),
+    ("polls_member", _member(POLL)),
 ]
 
 # One more valid row for each table, which the cases below change in one thing.
@@ -145,11 +154,15 @@ FRESH: dict[str, Row] = {
     "polls_polltally": {"poll_id": OTHER_POLL, "seq": 1, "ballots": 0},
     "polls_tally": _mark(POLL, SUSHI, votes=0),
     "polls_tallybucket": _mark(POLL, SUSHI, at=NOW, votes=1),
+    "polls_ballotbucket": {"poll_id": POLL, "at": LATER, "ballots": 1},
+    "polls_networkcount": {"poll_id": POLL, "network": b"another", "n": 2, "cap": 2},
     "polls_pollkey": {"poll_id": OTHER_POLL, "key": BYTES},
+    "polls_votingcode": {"poll_id": OTHER_POLL, "code_hash": BYTES},
     "polls_liveticket": _ticket(b"another"),
     "polls_joincode": {"code": "ABC349"},
     "polls_event": _event(_NEW, "EVE349"),
     "polls_eventpoll": {"poll_id": OTHER_POLL, "event_id": EVENT, "position": 1},
+    "polls_member": _member(OTHER_POLL),
 }
 
 # Each constraint, and what of a fresh row it refuses.
@@ -192,6 +205,20 @@ REFUSED: list[tuple[str, Row]] = [
     ("polls_poll: CHECK poll_closed_has_its_time", {"closed_at": NOW}),
     ("polls_poll: CHECK poll_draft_unopened", {"status": "draft", "opened_at": NOW}),
     ("polls_poll: CHECK poll_certified_is_closed", {"certified_at": NOW}),
+    ("polls_poll: CHECK poll_network_cap_is_of_devices", {"identity": "code", "network_cap": 1}),
+    ("polls_poll: CHECK poll_network_cap_is_of_devices", {"network_cap": 0}),
+    (
+        "polls_poll: CHECK poll_shuffled_is_closed",
+        {"shuffled_at": NOW, "secrecy": "secret"},
+    ),
+    (
+        "polls_poll: CHECK poll_shuffled_is_closed",
+        {"shuffled_at": NOW, "status": "closed", "closed_at": NOW},
+    ),
+    (
+        "polls_poll: CHECK poll_secret_is_shuffled_first",
+        {"certified_at": NOW, "status": "closed", "closed_at": NOW, "secrecy": "secret"},
+    ),
     ("polls_poll: CHECK poll_kind_known", {"kind": "plural"}),
     ("polls_poll: CHECK poll_identity_known", {"identity": "name"}),
     ("polls_poll: CHECK poll_secrecy_known", {"secrecy": "public"}),
@@ -233,6 +260,13 @@ REFUSED: list[tuple[str, Row]] = [
         {"option_id": ELSEWHERE},
     ),
     ("polls_tallybucket: CHECK votes", {"votes": -1}),
+    ("polls_ballotbucket: PRIMARY KEY (poll_id, at)", {"at": NOW}),
+    ("polls_ballotbucket: CHECK ballots", {"ballots": -1}),
+    ("polls_networkcount: PRIMARY KEY (poll_id, network)", {"network": BYTES}),
+    ("polls_networkcount: CHECK network_within_its_cap", {"n": 3}),
+    ("polls_networkcount: CHECK n", {"n": -1}),
+    ("polls_votingcode: PRIMARY KEY (poll_id, code_hash)", {"poll_id": POLL}),
+    ("polls_votingcode: FOREIGN KEY (poll_id) -> polls_poll (id)", {"poll_id": NOBODY}),
     ("polls_pollkey: PRIMARY KEY (poll_id)", {"poll_id": POLL}),
     ("polls_pollkey: FOREIGN KEY (poll_id) -> polls_poll (id)", {"poll_id": NOBODY}),
     ("polls_liveticket: PRIMARY KEY (ticket_hash)", {"ticket_hash": BYTES}),
@@ -257,6 +291,10 @@ REFUSED: list[tuple[str, Row]] = [
     ("polls_eventpoll: FOREIGN KEY (event_id) -> polls_event (id)", {"event_id": NOBODY}),
     ("polls_eventpoll: UNIQUE (event_id, position)", {"position": 0}),
     ("polls_eventpoll: CHECK position", {"position": -1}),
+    ("polls_member: PRIMARY KEY (poll_id, user_id)", {"poll_id": POLL}),
+    ("polls_member: FOREIGN KEY (poll_id) -> polls_poll (id)", {"poll_id": NOBODY}),
+    ("polls_member: FOREIGN KEY (user_id) -> accounts_user (id)", {"user_id": 1}),
+    ("polls_member: CHECK member_role_known", {"role": "owner"}),
 ]
 
 # Constraints that no row can break alone: what the change breaks, it breaks the second one too,
@@ -278,6 +316,16 @@ IMPLIED: list[tuple[str, str, Row]] = [
         "polls_poll: CHECK min_selections",
         "polls_poll: CHECK poll_selections_possible",
         {"min_selections": -1},
+    ),
+    (
+        "polls_poll: CHECK network_cap",
+        "polls_poll: CHECK poll_network_cap_is_of_devices",
+        {"network_cap": -1},
+    ),
+    (
+        "polls_networkcount: CHECK cap",
+        "polls_networkcount: CHECK network_within_its_cap",
+        {"n": 0, "cap": -1},
     ),
     (
         "polls_poll: CHECK max_selections",

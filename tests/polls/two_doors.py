@@ -122,6 +122,7 @@ VOTES, RESULTS = "/api/v1/polls/<poll>/votes/", "/api/v1/polls/<poll>/results/"
 JSON, DEVICE = "Content-Type: application/json", "X-Voter-Token: <token>"
 KEY = "Idempotency-Key: <key>"
 FIRST = '{"choices": ["<0>"]}'
+FIRST_BY_CODE = '{"choices": ["<0>"], "code": "<code>"}'
 
 Text = str | bytes
 

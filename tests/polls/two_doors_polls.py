@@ -47,6 +47,21 @@ POLLS = [
     poll("django", "201", "renamed", "warm edited"),
     poll("express", "410 poll_closed", "closed just now", "warm closed"),
     poll("express", "410 poll_closed", "closed", "closed"),
+    poll("django", "410 poll_closed", "key destroyed", "warm closed certified keyless"),
+    poll(
+        "django",
+        "400 invalid_ballot",
+        "key destroyed, unknown option",
+        "warm closed certified keyless",
+        body='{"choices": ["x"]}',
+    ),
+    poll(
+        "django",
+        "401 voter_token_required",
+        "key destroyed, nobody",
+        "warm closed certified keyless",
+        headers=(JSON,),
+    ),
     poll("express", "410 poll_closed", "overdue", "warm overdue"),
     poll("express", "410 poll_closed", "overdue, not voted in lately", "overdue"),
     poll(
@@ -118,6 +133,13 @@ KEYS = [
         "key again, long after closing",
         *keyed(),
         happened="voted edited closed certified",
+    ),
+    head(
+        "django",
+        "410 poll_closed",
+        "key again, the poll's own destroyed",
+        *keyed(),
+        happened="warm voted closed certified keyless",
     ),
     head("django", "200", "key again under another title", *keyed(), happened="warm voted edited"),
     head(

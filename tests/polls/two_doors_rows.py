@@ -31,7 +31,9 @@ class Row:
     def leaves_all_as_it_is(self) -> bool:
         """Whether the poll, its votes and its ballot paper are afterwards what they were before."""
         happened = set(self.happened.split())
-        if self.answer == "201" or "overdue" in happened:
+        if self.answer in {"201", "204"} or "overdue" in happened:
+            return False
+        if self.method == "PUT" and self.answer == "200":
             return False
         # The first vote finds the paper of a poll that has changed, and drops it.
         changed = happened & {"closed", "deleted", "edited"} or "warm" not in happened

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from polls.domain import lifecycle
+from polls.domain import lifecycle, retention
 from polls.models import Poll
 from tests.cast import Person, new_key, signed_in, texts, voter
 from tests.polls import wire
-from tests.polls.two_doors import FIRST, Text, fill
+from tests.polls.by_code import make_codes
+from tests.polls.two_doors import FIRST, FIRST_BY_CODE, Text, fill
 
 TITLE = "Lunch? \u2615 \u201cnow\u201d"  # the bodies hold more than ASCII
 
@@ -32,9 +33,15 @@ class Scene:
             "hex": uuid.UUID(self.poll["id"]).hex,
             "token": token,
             "forged": token[:-1] + ("A" if token[-1] != "A" else "Q"),
+            "stranger": voter().headers["X-Voter-Token"],
             "key": new_key(),
+            "other_key": new_key(),
             "bearer": alice.headers["Authorization"].removeprefix("Bearer "),
         }
+        if self.poll["identity"] == "code":
+            self._codes = make_codes(alice, self.poll, 3)
+            self.names["code"], self.names["unused"], _ = self._codes
+            self.names["typed"] = self.names["code"].replace("-", " ").lower()
         for place, option in enumerate(self.poll["options"]):
             self.names[str(place)] = option["id"]
             self.names[f"OPTION{place}"] = option["id"].upper()
@@ -54,7 +61,9 @@ class Scene:
     def warm(self) -> None:
         """Somebody else has voted just now, so that the ballot paper is known."""
         choices = [option["id"] for option in self.poll["options"]]
-        body = {"choices": choices[: self.poll["min_selections"]]}
+        body: dict[str, Any] = {"choices": choices[: self.poll["min_selections"]]}
+        if self.poll["identity"] == "code":
+            body["code"] = self._codes[-1]
         device = voter().headers["X-Voter-Token"]
         answer = self._alice.post(self.poll["links"]["vote"], body, X_Voter_Token=device)
         assert answer.status_code == 201, answer.content
@@ -63,7 +72,7 @@ class Scene:
         """The voter has voted for the first option, with their key."""
         answer = self._voter.post(
             self.poll["links"]["vote"],
-            fill(FIRST, self.names),
+            self._first(),
             Idempotency_Key=self.names["key"],
         )
         assert answer.status_code == 201, answer.content
@@ -71,8 +80,41 @@ class Scene:
 
     def voted_without_key(self) -> None:
         """The voter has voted for the first option."""
-        answer = self._voter.post(self.poll["links"]["vote"], fill(FIRST, self.names))
+        answer = self._voter.post(self.poll["links"]["vote"], self._first())
         assert answer.status_code == 201, answer.content
+
+    def _first(self) -> bytes:
+        return fill(FIRST_BY_CODE if "code" in self.names else FIRST, self.names)
+
+    def replaced(self) -> None:
+        """The voter has replaced their vote by one for the second option, with another key."""
+        self._replace(1, Idempotency_Key=self.names["other_key"])
+
+    def replaced_since(self) -> None:
+        """They have replaced it, perhaps again, by one for the third option."""
+        self._replace(2)
+
+    def _replace(self, place: int, **headers: str) -> None:
+        body = {"choices": [self.names[str(place)]]}
+        if "code" in self.names:
+            body["code"] = self.names["code"]
+        answer = self._voter.call("PUT", self.poll["links"]["vote"], body, **headers)
+        assert answer.status_code == 200, answer.content
+        self.names["receipt"] = answer.json()["receipt"]
+
+    def withdrawn(self) -> None:
+        """The voter has withdrawn their vote, with another key."""
+        answer = self._withdraw(Idempotency_Key=self.names["other_key"])
+        assert answer.status_code == 204, answer.content
+
+    def withdrawn_since(self) -> None:
+        """They have withdrawn it, without a key."""
+        assert self._withdraw().status_code == 204
+
+    def _withdraw(self, **headers: str) -> Any:
+        if "code" in self.names:
+            headers["X_Voter_Code"] = self.names["code"]
+        return self._voter.withdraw(self.poll, **headers)
 
     def closed(self) -> None:
         """The poll is closed."""
@@ -81,6 +123,10 @@ class Scene:
     def certified(self) -> None:
         """Its recount agreed."""
         assert lifecycle.certify_poll(uuid.UUID(self.poll["id"]))
+
+    def keyless(self) -> None:
+        """Its key is destroyed."""
+        retention.destroy_key(uuid.UUID(self.poll["id"]))
 
     def deleted(self) -> None:
         """The poll is deleted."""

@@ -1,21 +1,17 @@
-"""The admin of accounts."""
+"""The admin of accounts. It is registered where open sockets can be told: polls/admin.py."""
 
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-
-from accounts.models import ApiToken, User
 
 if TYPE_CHECKING:
+    from accounts.models import ApiToken
+
     _ApiTokenAdmin = admin.ModelAdmin[ApiToken]
 else:
     _ApiTokenAdmin = admin.ModelAdmin
 
-admin.site.register(User, UserAdmin)
 
-
-@admin.register(ApiToken)
 class ApiTokenAdmin(_ApiTokenAdmin):
     """Tokens can be revoked here, never read or made."""
 

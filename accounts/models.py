@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 TOKEN_LIFETIME = timedelta(days=365)
@@ -41,15 +41,39 @@ class User(AbstractUser):
     # Folded here and not by the database: what lower case is depends on that one's locale. Twice
     # as long as a username: no character of a normalised name folds to more than two.
     username_key = models.CharField(max_length=300, unique=True, editable=False, blank=True)
+    # Since when nothing is left of the account but its number, see accounts/erasure.py.
+    erased_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[CaselessUserManager] = CaselessUserManager()
 
+    class Meta(AbstractUser.Meta):
+        """What the sweep asks for each second holds erased accounts only."""
+
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["erased_at"],
+                name="user_erased",
+                condition=models.Q(erased_at__isnull=False),
+            )
+        ]
+
     def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
-        """Write the name's key with the name."""
+        """Write the name's key with the name.
+
+        An erased account stays as it is: who read it before, to note a login or to set a password,
+        must not bring it back.
+        """
         self.username_key = caseless(self.username)
         if "username" in (kwargs.get("update_fields") or ()):
             kwargs["update_fields"] = {*kwargs["update_fields"], "username_key"}
-        super().save(*args, **kwargs)
+        if self._state.adding:
+            super().save(*args, **kwargs)
+            return
+        with transaction.atomic():
+            # Locked whether it is erased or not: it must not be between this look and the write.
+            row = User.objects.select_for_update(no_key=True).filter(pk=self.pk)
+            if row.values_list("erased_at").first() == (None,):
+                super().save(*args, **kwargs)
 
     def clean(self) -> None:
         """Tell the admin's form of a name that is taken; the database decides."""
@@ -78,6 +102,7 @@ class ApiToken(models.Model):
         """Newest first."""
 
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["expires_at"], name="token_to_remove")]
 
     def __str__(self) -> str:
         return self.name or str(self.id)

@@ -36,6 +36,19 @@ def users_of_sessions(keys: Collection[str]) -> dict[str, int]:
     }
 
 
+def delete_some_sessions_of(user_ids: Collection[int], *, after: str, limit: int) -> str | None:
+    """Look through so many sessions in the order of their keys; delete those of these accounts.
+
+    Whose a session is stands within it alone, so all of them must be looked at. Returns the key
+    after which to go on, None where that was the last.
+    """
+    rows = list(Session.objects.filter(session_key__gt=after).order_by("session_key")[:limit])
+    whose = {str(user_id) for user_id in user_ids}
+    theirs = [row.session_key for row in rows if row.get_decoded().get(SESSION_KEY) in whose]
+    Session.objects.filter(session_key__in=theirs).delete()
+    return rows[-1].session_key if len(rows) == limit else None
+
+
 def _is_of(user: User, session_hash: str) -> bool:
     """Whether a session was begun with the account's present password."""
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]

@@ -13,14 +13,21 @@ from rest_framework.response import Response
 from accounts.models import ApiToken, User
 from polls import events
 from polls.api import examples, serializers
-from polls.api.authentication import registration_is_open, signed_in
+from polls.api.authentication import registration_is_open, signed_in, source_of
 from polls.api.base import View, created, no_content
+from polls.api.export import token_bodies
 from polls.api.schema import operation
+from polls.domain import rate_limits
+from polls.domain.rate_limits import Rate
 from polls.errors import Code, FieldError, Refusal
 
 
-def register(username: str, password: str, email: str = "") -> User:
-    """Make an account, or raise `invalid_account` or `username_taken`."""
+def register(username: str, password: str, email: str = "", *, source: str) -> User:
+    """Make an account, or raise `invalid_account`, `username_taken` or `too_many`.
+
+    `source` is the network that asks for it.
+    """
+    rate_limits.count((Rate.SIGN_UPS_FROM_SOURCE, source))
     user = User(username=User.normalize_username(username), email=email)
     user.set_password(password)
     errors = account_errors(user, password)
@@ -58,6 +65,12 @@ def account_errors(user: User, password: str) -> list[FieldError]:
     return found
 
 
+def issue_token(user: User, name: str) -> tuple[ApiToken, str]:
+    """Return a new token's row and the token itself, or raise `too_many`."""
+    rate_limits.count((Rate.TOKENS_OF_ACCOUNT, str(user.pk)))
+    return ApiToken.issue(user, name=name)
+
+
 def revoke_token(user: User, token_id: uuid.UUID) -> None:
     """Let a token of the account count no longer, on open sockets too; raises `not_found`."""
     deleted, _ = ApiToken.objects.filter(user=user, id=token_id).delete()
@@ -77,7 +90,12 @@ class RegisterView(View):
         body=serializers.RegistrationInput,
         body_example={"username": "alice", "password": "correct horse battery"},
         answers={201: ("The account is made", serializers.Registered, {"username": "alice"})},
-        errors=[Code.INVALID_ACCOUNT, Code.USERNAME_TAKEN, Code.REGISTRATION_CLOSED],
+        errors=[
+            Code.INVALID_ACCOUNT,
+            Code.USERNAME_TAKEN,
+            Code.REGISTRATION_CLOSED,
+            Code.TOO_MANY,
+        ],
         anonymous=True,
     )
     def post(self, request: Request) -> Response:
@@ -85,7 +103,12 @@ class RegisterView(View):
         if not registration_is_open():
             raise Refusal(Code.REGISTRATION_CLOSED)
         given = self.read(request, serializers.RegistrationInput).validated_data
-        user = register(given["username"], given["password"], given.get("email", ""))
+        user = register(
+            given["username"],
+            given["password"],
+            given.get("email", ""),
+            source=source_of(request._request),  # noqa: SLF001 - DRF offers no other way
+        )
         return created({"username": user.username})
 
 
@@ -106,16 +129,17 @@ class TokensView(View):
         answers={
             201: ("The token, shown once", serializers.IssuedToken, examples.ISSUED_TOKEN),
         },
-        errors=[Code.INVALID_CREDENTIALS],
+        errors=[Code.INVALID_CREDENTIALS, Code.TOO_MANY],
         anonymous=True,
     )
     def post(self, request: Request) -> Response:
         """Issue a token."""
         given = self.read(request, serializers.TokenInput).validated_data
-        user = authenticate(username=given["username"], password=given["password"])
+        http = request._request  # noqa: SLF001 - DRF offers no other way
+        user = authenticate(http, username=given["username"], password=given["password"])
         if not isinstance(user, User):
             raise Refusal(Code.INVALID_CREDENTIALS)
-        row, token = ApiToken.issue(user, name=given["name"])
+        row, token = issue_token(user, given["name"])
         return created({"id": row.id, "token": token, "expires_at": row.expires_at})
 
     @operation(
@@ -127,8 +151,7 @@ class TokensView(View):
     )
     def get(self, request: Request) -> Response:
         """List tokens, newest first."""
-        rows = ApiToken.objects.filter(user=signed_in(request))
-        return Response(list(rows.values("id", "name", "created_at", "expires_at")))
+        return Response(token_bodies(signed_in(request)))
 
 
 class TokenView(View):

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -15,6 +15,7 @@ from polls.domain.access import Viewer
 from polls.domain.voting import Voter
 from polls.errors import Code, Refusal
 from polls.messages import token_of_cookie, voter_cookie_name
+from polls.networks import network_of
 
 _VOTER_COOKIE_SECONDS = 400 * 24 * 3600  # as long as browsers keep any cookie
 
@@ -45,8 +46,9 @@ class CookieAuthentication(SessionAuthentication):
     def enforce_csrf(self, request: Any) -> None:  # noqa: ANN401 - the stubs differ from DRF
         """Raise our own refusal where DRF would raise PermissionDenied."""
         http: HttpRequest = request._request  # noqa: SLF001 - DRF offers no other way
-        # Looking for a form's token must not use the body up: reading it first keeps it.
-        len(http.body)
+        # The token is looked for in a form first. No body here is one, and a broken one would be a
+        # fault: whatever it is, it is read as JSON, or refused for not being that.
+        http._post = QueryDict()  # type: ignore[attr-defined] # noqa: SLF001 - what POST returns
         try:
             super().enforce_csrf(http)  # type: ignore[arg-type] # it does with Django's own
         except PermissionDenied:
@@ -109,8 +111,10 @@ def voter_of(request: Request) -> Voter:
     return Voter(
         user_id=None if user is None else user.pk,
         token=token,
+        code=request.headers.get("X-Voter-Code"),
         cookie_from_elsewhere=foreign,
         idempotency_key=request.headers.get("Idempotency-Key"),
+        network=source_of(http),
         refused=refused,
     )
 
@@ -118,6 +122,11 @@ def voter_of(request: Request) -> Voter:
 def viewer_of(request: Request) -> Viewer:
     """Return whoever reads."""
     return voter_of(request).viewer()
+
+
+def source_of(request: HttpRequest) -> str:
+    """Return the network that a request comes from; TRUSTED_PROXIES has had its say before."""
+    return network_of(str(request.META.get("REMOTE_ADDR", "")))
 
 
 def signed_in(request: Request) -> User:

@@ -5,16 +5,19 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
-from polls.domain.database import ADVISORY_CLASS, PURGING, as_stored, clock
+from polls.domain.database import PURGING, as_stored, clock, is_alone
 from polls.models import (
     Ballot,
+    BallotBucket,
     LiveTicket,
+    NetworkCount,
     Option,
     Participation,
     Poll,
     Selection,
     Tally,
     TallyBucket,
+    VotingCode,
 )
 
 _AFTER = timedelta(minutes=1)  # for whoever still reads the poll
@@ -25,8 +28,11 @@ _CHUNKS = 5  # in one round: polls that are due wait no longer than that takes
 _BULKY = (
     (Selection, "ballot_id, option_id"),
     (Participation, "voter_key"),
+    (NetworkCount, "network"),
     (Ballot, "id"),
     (TallyBucket, "at, option_id"),
+    (BallotBucket, "at"),
+    (VotingCode, "code_hash"),
 )
 
 
@@ -57,10 +63,8 @@ def _delete_chunk(table: str, key: str, poll_id: uuid.UUID) -> int | None:
     None where another process is at it: what that one has locked would look like nothing left.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [ADVISORY_CLASS, PURGING])
-            if cursor.fetchone() == (False,):
-                return None
+        if not is_alone(PURGING):
+            return None
         poll_key = as_stored(poll_id)
         cursor.execute(
             f"DELETE FROM {table} WHERE poll_id = %s AND ({key}) IN "  # noqa: S608 - our own names

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from django.db import connection
 
-from polls.domain import deadline, lifecycle, purge
+from polls.domain import deadline, erasure, lifecycle, purge, retention, secrecy
+from polls.domain.retention import hourly
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,11 @@ _CHORES: tuple[Callable[[], None], ...] = (
     lifecycle.certify_closed_polls,
     purge.purge_expired_tickets,
     purge.purge_deleted_polls,
+    erasure.finish_erasures,
+    hourly(retention.delete_old_polls),
+    hourly(retention.destroy_old_keys),
+    hourly(retention.forget_destroyed_keys),
+    hourly(retention.remove_expired_sign_ins),
 )
 
 
@@ -32,6 +38,7 @@ class Sweep:
         self._stopping = False
         self._failing: set[str] = set()  # chores that failed when they were last done
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        self._shuffle: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin sweeping."""
@@ -42,19 +49,37 @@ class Sweep:
         self._wake.set()
 
     def stop(self) -> None:
-        """End the thread after the chore it is at."""
+        """End the thread after the chore it is at, a shuffle after its next transaction."""
         self._stopping = True
         self._wake.set()
         self._thread.join()
+        if self._shuffle is not None:
+            self._shuffle.join()
 
     def _run(self) -> None:
         while not self._stopping:
-            for chore in _CHORES:
+            for chore in (*_CHORES, self._begin_shuffle):
                 if not self._stopping:
                     self._do(chore)
             self._wake.wait(SECONDS)
             self._wake.clear()
         connection.close()
+
+    def _begin_shuffle(self) -> None:
+        """Shuffle in a thread besides: it may take minutes, for which no deadline waits."""
+        if self._shuffle is not None and self._shuffle.is_alive():
+            return
+        if secrecy.polls_to_shuffle().exists():
+            self._shuffle = threading.Thread(target=self._run_shuffle, name="shuffle", daemon=True)
+            self._shuffle.start()
+
+    def _run_shuffle(self) -> None:
+        self._do(self._shuffle_closed_polls)
+        connection.close()
+        self.wake()  # they can be certified now
+
+    def _shuffle_closed_polls(self) -> None:
+        secrecy.shuffle_closed_polls(lambda: not self._stopping)
 
     def _do(self, chore: Callable[[], None]) -> None:
         try:

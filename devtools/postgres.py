@@ -27,6 +27,7 @@ START_SECONDS = 30
 STOP_SECONDS = 30
 _SUPERUSER = "postgres"
 _PORT = 5432  # no more than a part of the socket's name
+_CONNECTIONS = 300  # at once: each process of the service keeps up to sixteen
 
 
 class PostgresServer:
@@ -162,7 +163,7 @@ class PostgresServer:
                 [
                     self._programs / "postgres",
                     *("-D", self._folder.resolve(), "-k", self._scratch),
-                    *("-h", "", "-p", str(_PORT)),
+                    *("-h", "", "-p", str(_PORT), "-N", str(_CONNECTIONS)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -37,7 +37,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _may_create_databases(url: str) -> bool:
+def _serves(url: str, connections: int) -> bool:
+    """Whether databases may be created there, for so many connections at once."""
     try:
         connection = psycopg2.connect(url, connect_timeout=2)
     except psycopg2.OperationalError:
@@ -45,10 +46,11 @@ def _may_create_databases(url: str) -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+                "SELECT rolcreatedb OR rolsuper, current_setting('max_connections')::int "
+                "FROM pg_roles WHERE rolname = current_user"
             )
             row = cursor.fetchone()
-            return bool(row and row[0])
+            return row is not None and bool(row[0]) and int(row[1]) >= connections
     finally:
         connection.close()
 
@@ -60,14 +62,17 @@ def _own_name() -> list[str]:
         return []
 
 
-def postgres() -> str:
-    """Return the URL of a PostgreSQL server on which databases may be created."""
+def postgres(*, connections: int = 0) -> str:
+    """Return the URL of a PostgreSQL server on which databases may be created.
+
+    One that is given is taken as it is, one that is found where it takes so many `connections`.
+    """
     given = os.environ.get("DATABASE_URL", "").strip()
     if given:
         return given
     for user in ("postgres", *_own_name()):
         url = f"postgres://{user}@127.0.0.1:{POSTGRES_PORT}/postgres"
-        if _may_create_databases(url):
+        if _serves(url, connections):
             return url
     return PostgresServer().url
 
@@ -92,10 +97,13 @@ def keep_database(server: str, name: str, fill: Callable[[str], None]) -> str:
     return kept
 
 
-def create_database(server: str, prefix: str) -> str:
-    """Create an empty database that is dropped when this process ends; return its URL."""
+def create_database(server: str, prefix: str, *, template: str = "template1") -> str:
+    """Create a database that is dropped when this process ends; return its URL.
+
+    It is empty, or a copy of the one with that name.
+    """
     name = f"{prefix}_{uuid.uuid4().hex[:12]}"
-    _administer(server, f'CREATE DATABASE "{name}"')
+    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     atexit.register(drop_database, server, name)
     return _with_name(server, name)
 

@@ -95,4 +95,5 @@ def _code_of_timeout(scope: Scope, *, started: bool) -> Code:
     """Return what can be said of a request that got no answer in time."""
     if not started:
         return Code.OVERLOADED
-    return Code.UNAVAILABLE if scope["method"] in {"GET", "HEAD"} else Code.OUTCOME_UNKNOWN
+    voting = scope["path"].endswith("/votes/") and scope["method"] not in {"GET", "HEAD"}
+    return Code.OUTCOME_UNKNOWN if voting else Code.UNAVAILABLE

@@ -10,11 +10,35 @@ from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+# What stands in examples, and in this repository for all to read.
+_KNOWN_KEYS = frozenset(
+    {
+        *("...", "change-me", "change_me", "changeit", "changeme", "default", "example"),
+        *("insecure", "key", "password", "replace-me", "replaceme", "secret", "secret-key"),
+        *("secret_key", "secretkey", "test", "your-secret-key", "your_secret_key"),
+        "a key for tests alone, which no server ever starts with",
+    }
+)
+_UNREADABLE = "its host or port cannot be read; a / or @ in a password is written %2F or %40."
 
 
 def text(name: str, default: str = "") -> str:
     """Return the variable stripped of white space, or the default where it is unset or empty."""
     return os.environ.get(name, "").strip() or default
+
+
+def fault_of_key(name: str) -> str:
+    """Return why a variable is no secret key, with how to make one; empty where it may be one.
+
+    Of keys that are merely short, Django's `check --deploy` warns.
+    """
+    value = text(name).lower()
+    make_one = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    if not value:
+        return f"{name} is not set. {make_one}"
+    if value in _KNOWN_KEYS or value.startswith("django-insecure-"):
+        return f"{name} is one that everybody knows. {make_one}"
+    return ""
 
 
 def flag(name: str, *, default: bool) -> bool:
@@ -121,8 +145,8 @@ def _url_parts(name: str) -> SplitResult | None:
     try:
         parts = urlsplit(value)
         _ = parts.port  # which is looked at when it is asked for
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
+    except ValueError:  # which may name a part of a password that was not encoded
+        raise ImproperlyConfigured(f"{name} is not a URL: {_UNREADABLE}") from None
     return parts
 
 
@@ -190,16 +214,18 @@ def mail_url(name: str) -> MailUrl | None:
 
 
 def redis_urls(name: str) -> list[str]:
-    """Return Redis URLs: the first is the cache, all of them are shards for frames."""
+    """Return Redis URLs: the first counts attempts, all of them are shards for frames."""
     found = words(name)
     for url in found:
         try:
             parts = urlsplit(url)
             parts.port  # noqa: B018 - reading it is checking it
-        except ValueError as error:
-            raise ImproperlyConfigured(f"{name} is not a URL: {error}.") from None
+        except ValueError:  # the same
+            raise ImproperlyConfigured(f"{name} is not a URL: {_UNREADABLE}") from None
         if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise ImproperlyConfigured(f"{name} takes redis://host:port URLs, not {url!r}.")
+            raise ImproperlyConfigured(
+                f"{name} takes redis://host:port URLs. The scheme of one is {parts.scheme!r}."
+            )
     return found
 
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
@@ -37,9 +38,11 @@ _ONCE = frozenset(
         b"idempotency-key",
         b"origin",
         b"sec-fetch-site",
+        b"x-voter-code",
         b"x-voter-token",
     }
 )
+_FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 # Read and thrown away beyond the limit: a proxy that is still sending would otherwise meet a closed
 # connection and tell its client 502.
 _DRAINED = 1024 * 1024
@@ -65,6 +68,8 @@ class Gate:
         try:
             headers = _read_headers(scope)
             body = await self._read_body(scope, headers, receive)
+            if body and headers.get(b"content-type", b"").lower().startswith(_FORMS):
+                _check_form(headers[b"content-type"], body)
             until = deadline.now_plus()
             answer = await self._express.answer(scope, headers, body, until)
             if answer is None:
@@ -109,9 +114,25 @@ def _read_headers(scope: Scope) -> dict[bytes, bytes]:
     if b"_" in b"".join(found):
         raise Refusal(Code.MALFORMED, "A header's name holds an underscore.")
     query = scope["query_string"]
-    if "\0" in scope["path"] or b"%00" in query or not query.isascii():
+    if "\0" in scope["path"] or not query.isascii() or (b"%" in query and not _is_text(query)):
         raise Refusal(Code.MALFORMED, "The URL holds a character that cannot be read.")
     return found
+
+
+def _is_text(encoded: bytes) -> bool:
+    """Whether what is written with %XX is UTF-8 without a NUL; half a surrogate pair is not."""
+    try:
+        return "\0" not in unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _check_form(kind: bytes, body: bytes) -> None:
+    """Refuse a form with what no other door takes, and Django would keep or replace."""
+    # No form here takes files, whose parts could be anything.
+    plain = kind.lower().startswith(b"multipart/")
+    if not _is_text(body.replace(b"%", b"%25") if plain else body):
+        raise Refusal(Code.MALFORMED, "The form holds a character that cannot be read.")
 
 
 def _join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -4,10 +4,8 @@ import functools
 import random
 from typing import Any
 
-from django.conf import settings
-
 from polls import compact_json
-from polls.messages import Answer, WireHeaders, wire_headers
+from polls.messages import Answer, WireHeaders, standard_headers, wire_headers
 
 Scope = Any
 Send = Any
@@ -15,7 +13,6 @@ Send = Any
 # The ASGI extension by which polls_project/uvicorn_http.py gives a body and takes an answer in one
 # piece.
 WHOLE = "polls.whole"
-_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _BODILESS = frozenset({204, 304})
 _random = random.Random()  # noqa: S311 - see new_request_id
 
@@ -25,33 +22,12 @@ def new_request_id() -> str:
     return f"{_random.getrandbits(64):016x}"
 
 
-@functools.cache
-def _standard_headers(*, html: bool, secure: bool) -> WireHeaders:
-    """Return what every answer carries that does not say otherwise, by Django's settings."""
-    headers = {
-        "Content-Security-Policy": (
-            f"{settings.PAGE_POLICY}; frame-ancestors 'none'" if html else _API_POLICY
-        ),
-        "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": settings.X_FRAME_OPTIONS,
-        "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
-    }
-    if secure and settings.SECURE_HSTS_SECONDS:
-        subdomains = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
-        preload = "; preload" if settings.SECURE_HSTS_PRELOAD else ""
-        headers["Strict-Transport-Security"] = (
-            f"max-age={settings.SECURE_HSTS_SECONDS}{subdomains}{preload}"
-        )
-    return wire_headers(headers)
-
-
 @functools.lru_cache(256)
 def _complete(headers: WireHeaders, bodiless: bool, secure: bool) -> tuple[WireHeaders, bool]:  # noqa: FBT001 - a cache's key, and by name it costs twice as much
     """Return an answer's headers with the standard ones, and whether its length must be added."""
     own = dict(headers)
     html = own.get(b"content-type", b"").startswith(b"text/html")
-    standard = _standard_headers(html=html, secure=secure)
+    standard = standard_headers(html=html, secure=secure)
     # A policy of its own says who may frame the answer; the older header would say it twice.
     framed = b"frame-ancestors" in own.get(b"content-security-policy", b"")
     found = [

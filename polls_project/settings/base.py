@@ -63,7 +63,15 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 REGISTRATION = env.choice("REGISTRATION", "open", ("open", "closed"))
 TICK_MS = env.integer("TICK_MS", 100, low=10, high=10_000)
 
+# -- how long things are kept, in days; 0 is for ever (docs/privacy.md) -----------------------
+KEY_RETENTION_DAYS = env.integer("KEY_RETENTION_DAYS", 90, low=0, high=36_500)
+POLL_RETENTION_DAYS = env.integer("POLL_RETENTION_DAYS", 0, low=0, high=36_500)
+
 # -- limits, all of them listed at /api/v1/limits/ -------------------------------------------
+# Twice what deploy/Caddyfile lets through, and as many headers as a WebSocket's handshake may have.
+MAX_HEAD_BYTES = 32 * 1024
+MAX_HEADERS = 128
+HEAD_SECONDS = 10  # for a head to come whole, once a connection is made or the head begins
 MAX_VOTE_BODY_BYTES = 64 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 10
@@ -71,6 +79,24 @@ MAX_SOCKETS = 20_000
 MAX_SOCKET_MESSAGE_BYTES = 4096
 MAX_SOCKET_MESSAGES = 100  # from one client within ten seconds
 MAX_SOCKET_POLLS = 100  # subscriptions of one socket
+# How often, and in any how many seconds (polls/domain/rate_limits.py). A source is an IPv4 address
+# or an IPv6 /64, and a whole hall may sit behind it: what counts by source is generous. Voting
+# and sockets are not limited by it at all.
+RATE_LIMITS = {
+    "logins_from_source": (20_000, 600),
+    "failed_logins_from_source": (100, 60),
+    "failed_logins_of_account": (10, 300),
+    "tokens_of_account": (600, 600),
+    "sign_ups_from_source": (20_000, 600),
+    "password_changes_of_account": (10, 60),
+    "password_resets_from_source": (20, 60),
+    "password_resets_of_address": (5, 60),
+    "polls_of_account": (6000, 600),
+    "tickets_from_source": (20_000, 60),
+    "unknown_names_of_account": (10, 3600),
+    "failed_codes_from_source": (100, 60),
+    "failed_codes_of_poll": (1000, 60),
+}
 # Requests for Django that one process takes on at once: eight in threads, the rest in line.
 DJANGO_THREADS = 8
 DJANGO_QUEUE = 256
@@ -109,43 +135,30 @@ DATABASES: dict[str, dict[str, object]] = {
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# -- Redis: frames between processes, and the cache ------------------------------------------
+# -- Redis: frames between processes, and the counts of RATE_LIMITS ---------------------------
 REDIS_URLS = env.redis_urls("REDIS_URL")
 # Whoever only listens never learns that the other end has gone without a word; the system would
 # look after two hours. Asked after 5 s of silence, and twice more: a dead link is made anew.
-_KEEPALIVE = {
-    getattr(socket, name): value
-    for name, value in {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}.items()
-    if hasattr(socket, name)  # macOS has its own
+REDIS_KEEPALIVE: dict[str, object] = {
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value
+        for name, value in {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}.items()
+        if hasattr(socket, name)  # macOS has its own
+    },
 }
 if REDIS_URLS:
     CHANNEL_LAYERS: dict[str, dict[str, object]] = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [
-                    {
-                        "address": url,
-                        "socket_keepalive": True,
-                        "socket_keepalive_options": _KEEPALIVE,
-                    }
-                    for url in REDIS_URLS
-                ],
+                "hosts": [{"address": url, **REDIS_KEEPALIVE} for url in REDIS_URLS],
                 "prefix": "polls",
             },
         }
     }
-    CACHES = {
-        "default": {
-            "BACKEND": "polls_project.cache.SteadyRedisCache",
-            # One URL only: Django takes further ones for replicas and never reads the first.
-            "LOCATION": REDIS_URLS[0],
-            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
-        }
-    }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 # -- Django ----------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -197,6 +210,7 @@ TEMPLATES = [
 # Not in a cookie of their own: there are those of the session, of CSRF and of the voter.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["polls.api.passwords.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -219,16 +233,8 @@ ACCOUNT_UNIQUE_EMAIL = False
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no mail to people who have no account here
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
-# A whole hall sits behind one address, and may sign up for one poll; guessing at one account's
-# password is slow wherever it comes from.
-ACCOUNT_RATE_LIMITS = {
-    "login": "600/m/ip",
-    "login_failed": "100/m/ip,10/5m/key",
-    "signup": "600/m/ip",
-    "change_password": "10/m/user",
-    "reset_password": "20/m/ip,5/m/key",
-    "reset_password_from_key": "20/m/ip",
-}
+# Attempts are counted by RATE_LIMITS, at every door at once; allauth's own counters are not atomic.
+ACCOUNT_RATE_LIMITS = False
 
 # -- mail, which resets passwords --------------------------------------------------------------
 _mail = env.mail_url("EMAIL_URL")
@@ -261,6 +267,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 CSRF_FAILURE_VIEW = "web.errors.csrf_failure"
 SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True  # scripts take the token out of the page's form
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -307,10 +314,18 @@ SWAGGER_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "polls_project.log_lines.LineFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
+        # Django's own handlers would write in their own way, and mail whole requests.
+        "django": {"handlers": [], "level": "INFO"},
+        "django.server": {"handlers": ["stderr"], "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # A traceback a second while Redis is down, of which realtime tells in a line.

@@ -4,11 +4,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from polls_project import env
 
-if not env.text("SECRET_KEY"):
-    raise ImproperlyConfigured(
-        "SECRET_KEY is not set. Make one with: "
-        "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
-    )
+if fault := env.fault_of_key("SECRET_KEY"):
+    raise ImproperlyConfigured(fault)
 
 from polls_project.settings.base import *
 

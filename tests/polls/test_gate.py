@@ -50,7 +50,7 @@ def test_header_whose_name_holds_an_underscore_is_refused(live: Server, name: st
         ("X-Voter-Token", "x"),
     ],
 )
-def test_header_that_decides_something_is_refused_twice(
+def test_row_17_header_that_decides_something_is_refused_twice(
     live: Server, name: str, value: str
 ) -> None:
     twice = [f"{name}: {value}", f"{name.upper()}: other"]
@@ -78,7 +78,7 @@ def test_header_that_is_a_list_may_come_in_parts(live: Server) -> None:
         b"X-Forwarded-For: \xff",
     ],
 )
-def test_header_of_bytes_that_are_no_text_never_breaks_anything(
+def test_row_30_header_of_bytes_that_are_no_text_never_breaks_anything(
     stage: Stage, header: bytes
 ) -> None:
     vote = "/api/v1/polls/{poll}/votes/".format(**stage.names)
@@ -122,7 +122,7 @@ def test_host_that_is_not_ours_is_refused(live: Server, host: str) -> None:
         (f"{LIMITS}?%00", LIMITS),
     ],
 )
-def test_address_that_holds_a_nul_is_refused(live: Server, target: str, path: str) -> None:
+def test_row_30_address_that_holds_a_nul_is_refused(live: Server, target: str, path: str) -> None:
     detail = "The URL holds a character that cannot be read."
     assert_refused(ask(live, head("GET", target)), problem(400, "malformed", path, detail))
 
@@ -187,7 +187,7 @@ def test_what_cannot_be_parsed_is_a_problem_too(
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_more_parameters_than_anybody_needs_are_refused(live: Server) -> None:
+def test_row_34_more_parameters_than_anybody_needs_are_refused(live: Server) -> None:
     query = "&".join(f"p{number}=1" for number in range(2000))
     answer = ask(live, head("GET", f"{LIMITS}?{query}"))
     assert_refused(answer, problem(400, "malformed", LIMITS))

@@ -1,7 +1,7 @@
 """Bodies over raw sockets: too long, too slow, in chunks, cut short, and lying about it."""
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -36,7 +36,7 @@ def in_chunks(body: bytes, size: int = 4096) -> bytes:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize(("vote", "limit"), [(True, VOTE_BYTES), (False, BODY_BYTES)])
-def test_body_may_be_as_long_as_the_limit_and_no_longer(
+def test_row_33_body_may_be_as_long_as_the_limit_and_no_longer(
     stage: Stage, *, vote: bool, limit: int, chunked: bool
 ) -> None:
     path = ("/api/v1/polls/{poll}/votes/" if vote else "/api/v1/auth/register/").format(
@@ -61,7 +61,7 @@ def test_body_may_be_as_long_as_the_limit_and_no_longer(
 
 
 @pytest.mark.parametrize("length", [2 * BODY_BYTES + 1, 10**12])
-def test_body_that_says_it_is_too_long_is_refused_before_it_is_sent(
+def test_row_33_body_that_says_it_is_too_long_is_refused_before_it_is_sent(
     stage: Stage, length: int
 ) -> None:
     path = "/api/v1/voters/"
@@ -83,14 +83,14 @@ def test_body_that_says_it_is_too_long_is_refused_before_it_is_sent(
     ],
     ids=str,
 )
-def test_body_whose_end_could_be_read_in_two_ways_is_refused(
+def test_row_33_body_whose_end_could_be_read_in_two_ways_is_refused(
     stage: Stage, headers: list[str]
 ) -> None:
     answer = ask(stage.server, head("POST", "/api/v1/voters/", JSON, *headers) + b"{}")
     assert 400 <= answer.status < 500
 
 
-def test_body_that_is_longer_than_it_says_is_refused_with_its_connection(
+def test_row_33_body_that_is_longer_than_it_says_is_refused_with_its_connection(
     stage: Stage,
 ) -> None:
     body = b'{"username": "mallory", "password": "correct horse battery"}'
@@ -111,7 +111,7 @@ def test_client_that_hangs_up_in_the_middle_leaves_nothing(stage: Stage, sent: b
     assert ask(stage.server, head("GET", LIMITS)).status == 200
 
 
-def test_body_that_does_not_arrive_in_time_is_given_up(stage: Stage) -> None:
+def test_row_35_body_that_does_not_arrive_in_time_is_given_up(stage: Stage) -> None:
     path, begun = "/api/v1/auth/register/", time.monotonic()
     idle, trickling = connect(stage.server), connect(stage.server)
     with idle, trickling:
@@ -129,7 +129,7 @@ def test_body_that_does_not_arrive_in_time_is_given_up(stage: Stage) -> None:
     assert BODY_SECONDS - 0.5 < time.monotonic() - begun < BODY_SECONDS + PATIENCE
 
 
-def test_clients_that_are_slow_to_send_keep_nobody_else_out(
+def test_row_35_clients_that_are_slow_to_send_keep_nobody_else_out(
     live: Server, voting: tuple[str, str]
 ) -> None:
     path, token = voting
@@ -148,3 +148,29 @@ def test_connection_is_kept_after_a_refusal(live: Server) -> None:
             assert receive(wire).status == status
         wire.sendall(head("GET", "/api/v1/nowhere/"))
         assert receive(wire).status == 404
+
+
+def test_vote_before_broken_bytes_has_its_own_answer(live: Server, voting: tuple[str, str]) -> None:
+    path, token = voting
+    poll = path.removesuffix("votes/")
+    option = live.sign_up().get(poll).json()["options"][0]["id"]
+    body = b'{"choices": ["%b"]}' % option.encode()
+    # A query leads it past the express door: it waits for Django while the rest is read.
+    vote = head("POST", f"{path}?a=b", JSON, token, f"Content-Length: {len(body)}") + body
+    with connect(live) as wire:
+        wire.sendall(vote + b"\x00\x01 nonsense\r\n\r\n")
+        answer = receive(wire, "POST")
+        assert (answer.status, answer.headers["Connection"]) == (201, "close")
+        assert wire.recv(100) == b""
+
+
+def test_client_that_is_gone_before_its_answer_leaves_no_fault_in_the_log(live: Server) -> None:
+    before = live.log.read_text().count("Traceback")
+    for _ in range(20):
+        with connect(live) as wire:
+            broken = head("POST", LIMITS, JSON, "Transfer-Encoding: chunked") + b"nonsense\r\n"
+            wire.sendall(head("GET", "/swagger.json") * 3 + broken)
+            with suppress(OSError):
+                wire.recv(1)
+    assert ask(live, head("GET", LIMITS)).status == 200
+    assert live.log.read_text().count("Traceback") == before

@@ -33,7 +33,7 @@ PRODUCTION = {
 def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Python in the project with this environment and nothing of ours."""
     return subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, "-B", *command],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "DATA_DIR": str(folder), **environment},
         capture_output=True,
@@ -81,7 +81,7 @@ def test_migrations_never_drop_a_table_of_votes(tmp_path: Path) -> None:
         assert file.execute("SELECT COUNT(*) FROM polls_participation").fetchall() == [(1,)]
 
 
-def test_production_settings_pass_djangos_own_check(tmp_path: Path) -> None:
+def test_row_41_production_settings_pass_djangos_own_check(tmp_path: Path) -> None:
     done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "DEBUG", **PRODUCTION)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "System check identified no issues (0 silenced).\n"
@@ -95,7 +95,7 @@ def test_production_settings_pass_djangos_own_check(tmp_path: Path) -> None:
     [("-m", "polls_project.serve"), ("manage.py", "migrate"), ("manage.py", "check", "--deploy")],
     ids=" ".join,
 )
-def test_production_without_a_secret_key_refuses_to_start(
+def test_row_41_production_without_a_secret_key_refuses_to_start(
     tmp_path: Path, command: tuple[str, ...], key: str | None
 ) -> None:
     environment = {name: value for name, value in PRODUCTION.items() if name != "SECRET_KEY"}
@@ -118,6 +118,13 @@ def test_embedded_default_keeps_a_key_of_its_own(tmp_path: Path) -> None:
 
 
 # -- a start that fails ------------------------------------------------------------------------
+
+
+def test_process_that_is_ready_has_imported_its_views(tmp_path: Path) -> None:
+    """Or the first requests would, while the hall that came with them is refused as overload."""
+    asked = "import sys, polls_project.asgi; print(*(name in sys.modules for name in sys.argv[1:]))"
+    done = run(tmp_path, "-c", asked, "polls.api.votes", "web.urls", "django.contrib.admin.sites")
+    assert done.stdout == "True True True\n", done.stderr
 
 
 def assert_says(done: subprocess.CompletedProcess[str], *parts: str) -> None:
@@ -193,16 +200,15 @@ def test_start_on_a_file_that_is_no_database_names_it(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_start_on_a_database_that_there_is_not_names_it(
-    tmp_path: Path, *, on_postgres: bool
-) -> None:
-    if on_postgres:
-        url = servers._with_name(os.environ["DATABASE_URL"], "polls_none_such")
-        done = start(tmp_path, DATABASE_URL=url)
-        assert_says(done, "The database polls_none_such at ", "does not exist", "DATABASE_URL")
-    else:
-        (tmp_path / "polls.sqlite3").mkdir()
-        assert_says(start(tmp_path), f"The database file {tmp_path}/polls.sqlite3 cannot be opened")
+def test_start_on_a_database_that_there_is_not_names_it(tmp_path: Path) -> None:
+    url = servers._with_name(os.environ["DATABASE_URL"], "polls_none_such")
+    done = start(tmp_path, DATABASE_URL=url)
+    assert_says(done, "The database polls_none_such at ", "does not exist", "DATABASE_URL")
+
+
+def test_start_on_a_folder_in_the_place_of_the_file_names_it(tmp_path: Path) -> None:
+    (tmp_path / "polls.sqlite3").mkdir()
+    assert_says(start(tmp_path), f"The database file {tmp_path}/polls.sqlite3 cannot be opened")
 
 
 @pytest.mark.parametrize("command", ["check", "migrate", "errors_doc"])

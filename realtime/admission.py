@@ -7,9 +7,16 @@ from dataclasses import dataclass, replace
 from accounts.models import ApiToken
 from accounts.sessions import users_of_sessions
 from polls.domain import lifecycle
-from polls.domain.access import ANYBODY, Viewer, results_hidden, who_may_see
+from polls.domain.access import (
+    ANYBODY,
+    Roles,
+    Viewer,
+    anybody_may_see,
+    read_roles,
+    results_hidden,
+    who_may_see,
+)
 from polls.domain.current import Current, read_current
-from polls.enums import Status
 from polls.errors import Code, Refusal
 from polls.models import Poll
 from realtime.frames import Update
@@ -27,9 +34,14 @@ class Asker:
     session_key: str | None = None
 
     @property
-    def may_end(self) -> bool:
+    def is_signed_in(self) -> bool:
         """Whether a sign-out or a revocation can change who this is."""
         return self.token_id is not None or self.session_key is not None
+
+    @property
+    def may_end(self) -> bool:
+        """Whether that, a lost role or a withdrawn vote can change what they see."""
+        return self.is_signed_in or self.viewer != ANYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +74,27 @@ def admit(
         due = {poll_id for poll_id, found in current.items() if found.due}
         asked = {poll_id: askers for poll_id, askers in asked.items() if poll_id not in due}
     viewers = _viewers({asker for askers in asked.values() for asker in askers})
+    found = [current[poll_id].poll for poll_id in asked if poll_id in current]
+    roles = _roles_in(found, viewers.values())
     return {
-        poll_id: _answers(current.get(poll_id), [viewers[asker] for asker in askers])
+        poll_id: _answers(current.get(poll_id), [viewers[asker] for asker in askers], roles)
         for poll_id, askers in asked.items()
     }
 
 
-def _answers(found: Current | None, viewers: Sequence[Viewer]) -> list[Answer]:
+def _roles_in(polls: Sequence[Poll], viewers: Iterable[Viewer]) -> Roles:
+    """Return the roles that matter: where everybody may see, nobody is asked who they are."""
+    return read_roles([poll for poll in polls if not anybody_may_see(poll)], viewers)
+
+
+def _answers(found: Current | None, viewers: Sequence[Viewer], roles: Roles) -> list[Answer]:
     if found is None:
         return [Refusal(Code.NOT_FOUND) for _ in viewers]
     poll = found.poll
     update = Update.of(found.count)
     answers: list[Answer] = []
-    for viewer, sees in zip(viewers, who_may_see(poll, viewers), strict=True):
-        if poll.status == Status.DRAFT and not viewer.owns(poll):
+    for viewer, sees in zip(viewers, who_may_see(poll, viewers, roles), strict=True):
+        if not roles.finds(poll, viewer):
             answers.append(Refusal(Code.NOT_FOUND))
         elif sees:
             answers.append(Admission(update, None))
@@ -87,9 +106,11 @@ def _answers(found: Current | None, viewers: Sequence[Viewer]) -> list[Answer]:
 def who_may_see_now(asked: Mapping[uuid.UUID, Sequence[Asker]]) -> dict[uuid.UUID, list[bool]]:
     """Return whether each of these may see each poll's results now; polls that are gone lack."""
     viewers = _viewers({asker for askers in asked.values() for asker in askers})
+    polls = list(Poll.objects.standing().filter(id__in=asked))
+    roles = _roles_in(polls, viewers.values())
     return {
-        poll.id: who_may_see(poll, [viewers[asker] for asker in asked[poll.id]])
-        for poll in Poll.objects.standing().filter(id__in=asked)
+        poll.id: who_may_see(poll, [viewers[asker] for asker in asked[poll.id]], roles)
+        for poll in polls
     }
 
 

@@ -18,9 +18,11 @@ from django.conf import settings
 
 from polls.domain.ballot_paper import last_count
 from polls.domain.results import Count, read_counts
+from realtime.audience import Paced
 from realtime.frames import Update
 from realtime.hub import Hub
 from realtime.layer import (
+    AUDIENCE,
     MOVED,
     PROCESSES,
     PUBLISH_SECONDS,
@@ -56,6 +58,9 @@ class Broadcaster:
         self._self_at = self._others_at = -_ALONE_SECONDS  # when they were last heard of
         self._shown: set[uuid.UUID] = set()  # events, of which the others have not been told
         self._revoked = False  # somebody's token, and the others have not been told
+        self._audiences: set[uuid.UUID] = set()  # of which somebody may see more or less
+        self._unsaid: set[uuid.UUID] = set()  # of those what the others have not been told
+        self._say_paced = Paced(self._say_audience)
         self._publishable = asyncio.Event()
         self._tick = settings.TICK_MS / 1000
         self._layer: Any = get_channel_layer()
@@ -101,6 +106,26 @@ class Broadcaster:
     def _revoke(self) -> None:
         self._hub.revoked.set()
         self._revoked = True
+        self._publishable.set()
+
+    def mark_audience(self, poll_id: uuid.UUID) -> None:
+        """Note that somebody may see more or less of a poll. Quick, and safe from any thread."""
+        with self._mutex:
+            first = not self._audiences
+            self._audiences.add(poll_id)
+        if first:
+            self._loop.call_soon_threadsafe(self._tell_audiences)
+
+    def _tell_audiences(self) -> None:
+        with self._mutex:
+            polls, self._audiences = self._audiences, set()
+        self._hub.audiences.changed(polls)
+        if settings.REDIS_URLS and not self.is_alone:
+            for poll_id in polls:
+                self._say_paced(poll_id)
+
+    def _say_audience(self, poll_id: uuid.UUID) -> None:
+        self._unsaid.add(poll_id)
         self._publishable.set()
 
     def mark_event(self, event_id: uuid.UUID) -> None:
@@ -159,18 +184,23 @@ class Broadcaster:
             await self._publishable.wait()
             self._publishable.clear()
             revoked, self._revoked = self._revoked, False
+            unsaid, self._unsaid = self._unsaid, set()
             try:
-                await all_of(self._messages(revoked=revoked), PUBLISH_SECONDS)
+                await all_of(self._messages(unsaid, revoked=revoked), PUBLISH_SECONDS)
             except Exception as error:  # noqa: BLE001 - whatever ails it, votes and frames go on
                 health.failed(error)
-                if revoked:
-                    # Nobody finds this by comparing; it is asked for each minute otherwise.
-                    self._revoked = True
+                if revoked or unsaid:
+                    # Nobody finds all of this by comparing; it is asked for each minute otherwise.
+                    self._revoked |= revoked
+                    if len(self._unsaid) < _MOVED_AT_ONCE:
+                        self._unsaid |= unsaid
                     self._loop.call_later(_RETRY_SECONDS, self._publishable.set)
             else:
                 health.worked()
 
-    def _messages(self, *, revoked: bool) -> list[Coroutine[object, object, None]]:
+    def _messages(
+        self, unsaid: set[uuid.UUID], *, revoked: bool
+    ) -> list[Coroutine[object, object, None]]:
         """Return the sending of all that is to be said, and take it as said."""
         moved, self._moved = [poll_id.hex for poll_id in self._moved], set()
         shown, self._shown = [event_id.hex for event_id in self._shown], set()
@@ -180,9 +210,10 @@ class Broadcaster:
             said.append((PROCESSES, {"type": REVOKED}))
         if shown:
             said.append((PROCESSES, {"type": SHOWN, "events": shown}))
-        for start in range(0, len(moved), _MOVED_AT_ONCE):
-            some = moved[start : start + _MOVED_AT_ONCE]
-            said.append((PROCESSES, {"type": MOVED, "polls": some}))
+        for kind, polls in ((AUDIENCE, [poll_id.hex for poll_id in unsaid]), (MOVED, moved)):
+            for start in range(0, len(polls), _MOVED_AT_ONCE):
+                some = polls[start : start + _MOVED_AT_ONCE]
+                said.append((PROCESSES, {"type": kind, "polls": some}))
         said += [(group_name(update.poll_id), update.to_message()) for update in updates.values()]
         return [self._layer.group_send(group, message) for group, message in said]
 

@@ -178,6 +178,9 @@ def _question(question: Question) -> dict[str, object]:
         "min_selections": question.min_selections,
         "max_selections": question.max_selections,
         "identity": question.identity,
+        "network_cap": question.network_cap,
+        "secrecy": question.secrecy,
+        "allow_change": question.allow_change,
         "results_visibility": question.results_visibility,
         "options": [{"id": str(option), "text": text} for option, text in question.options],
     }

@@ -8,13 +8,15 @@ harm; every few seconds all watched polls are compared with the database.
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 
 from polls.domain.ballot_paper import last_count
 from polls.domain.results import read_counts, read_versions
+from realtime.admission import Asker
 from realtime.asking import Asking
+from realtime.audience import Audiences
 from realtime.frames import Update
 from realtime.shows import Shows
 from realtime.threads import in_thread
@@ -34,6 +36,7 @@ class Hub:
     def __init__(self) -> None:
         self.watched: dict[uuid.UUID, Watched] = {}
         self.shows = Shows()  # the same of events
+        self.audiences = Audiences(self.watched, self.ask)
         self.changed = asyncio.Event()  # the set of watched polls has changed
         self.revoked = asyncio.Event()  # who may see what has changed, for whatever poll
         self.deaf = asyncio.Event()  # a poll moved, and nobody said so in time
@@ -127,14 +130,14 @@ class Hub:
             return
         if last is not None and last.revision != update.revision:
             # The rule of who sees what may have changed: ask before anybody is sent a number.
-            self._ask(watched, watched.subscribers, news=True, replace=replace)
+            self.ask(watched, watched.subscribers, news=True, replace=replace)
             return
         watched.tell(update, replace=replace)
         blind = watched.blind()
         if not blind:
             return
         if last is not None and last.status != update.status:
-            self._ask(watched, blind)
+            self.ask(watched, blind)
         elif watched.ask_timer is None:
             # One of them may just have voted. Looked up once a second at most, however many do.
             wait = watched.asked_at + _VOTERS_SECONDS - self._now()
@@ -151,9 +154,9 @@ class Hub:
                 _VOTERS_SECONDS, self._ask_blind, watched
             )
         elif blind:
-            self._ask(watched, blind)
+            self.ask(watched, blind)
 
-    def _ask(
+    def ask(
         self,
         watched: Watched,
         subscribers: Iterable[Subscriber],
@@ -244,13 +247,16 @@ class Hub:
             if version is None:
                 _tell_gone(watched)
                 continue
+            self.audiences.compare(poll_id, version.audience)
             if watched.missed is not None and watched.heard < watched.missed:
                 self.deaf.set()  # it has had all the time since the last comparison
             watched.missed = None
             last = watched.waiting or watched.last
-            if last is None or (last.seq, last.status) != version:
+            if last is None or (last.seq, last.status) != (version.seq, version.status):
                 behind.append(poll_id)
-                watched.missed = version[0]
+                watched.missed = version.seq
+            elif watched.waiting is None and watched.asking is None:
+                _help_up(watched, last)
         if behind:
             await self._catch_up(behind)
 
@@ -270,22 +276,25 @@ class Hub:
                 self.deliver(update, replace=True)
 
     async def reauthorise_all(self) -> None:
-        """Ask anew who may see what, for sessions and tokens that have ended meanwhile."""
-        for watched in list(self.watched.values()):
-            if watched.asking is not None:  # by what stood in the database before
-                await asyncio.wait([watched.asking])
-            # Whom no session and no token stands for has nothing that could end.
-            bound = [one for one in watched.subscribers if one.asker.may_end]
-            if bound and watched.asking is None:
-                self._ask(watched, bound)
+        """Ask anew who may see what, for whatever may have ended without a word of it."""
+        await self._reauthorise_those(lambda asker: asker.may_end)
 
     async def reauthorise_revoked(self) -> None:
-        """Do so whenever somebody's token is revoked, once a second at most."""
+        """Do so for tokens and sessions whenever one is revoked, once a second at most."""
         while True:
             await self.revoked.wait()
             self.revoked.clear()
-            await self.reauthorise_all()
+            await self._reauthorise_those(lambda asker: asker.is_signed_in)
             await asyncio.sleep(_REVOKED_SECONDS)
+
+    async def _reauthorise_those(self, concerned: Callable[[Asker], bool]) -> None:
+        for watched in list(self.watched.values()):
+            if watched.asking is not None:  # by what stood in the database before
+                await asyncio.wait([watched.asking])
+            # Whoever is nobody in particular has nothing that could end.
+            bound = [one for one in watched.subscribers if concerned(one.asker)]
+            if bound and watched.asking is None:
+                self.ask(watched, bound)
 
 
 def _tell(subscriber: Subscriber, update: Update, *, may: bool, news: bool, replace: bool) -> None:
@@ -296,6 +305,13 @@ def _tell(subscriber: Subscriber, update: Update, *, may: bool, news: bool, repl
         subscriber.forbid(update)
     elif news:
         subscriber.update(update, replace=replace)
+
+
+def _help_up(watched: Watched, last: Update) -> None:
+    """Tell of the last update whoever sees results and has not had it, for whatever reason."""
+    for subscriber in watched.others():
+        if subscriber.sees_results:
+            subscriber.update(last, replace=False)
 
 
 def _tell_gone(watched: Watched) -> None:

@@ -10,11 +10,12 @@ logger = logging.getLogger(__name__)
 PUBLISH_SECONDS = 0.2
 
 # The group of all processes, and what they tell each other there: that they are there, that
-# somebody's token is revoked, which polls have moved that the teller does not watch, and which
-# events show something else.
+# somebody's token is revoked, of which polls somebody may see more or less, which polls have moved
+# that the teller does not watch, and which events show something else.
 PROCESSES = "processes"
 HERE = "here"
 REVOKED = "revoked"
+AUDIENCE = "audience"
 MOVED = "moved"
 SHOWN = "shown"
 

@@ -12,6 +12,7 @@ from realtime.broadcaster import HERE_SECONDS, Broadcaster
 from realtime.frames import Update
 from realtime.hub import Hub
 from realtime.layer import (
+    AUDIENCE,
     HERE,
     MOVED,
     PROCESSES,
@@ -126,6 +127,8 @@ class Membership:
                 self._greeting.set()
         elif message["type"] == REVOKED:
             self._hub.revoked.set()
+        elif message["type"] == AUDIENCE:
+            self._hub.audiences.changed(uuid.UUID(poll_id) for poll_id in message["polls"])
         elif message["type"] == MOVED:
             self._broadcaster.hear(uuid.UUID(poll_id) for poll_id in message["polls"])
         elif message["type"] == SHOWN:
@@ -146,6 +149,8 @@ class Membership:
                     await self._layer.group_add(PROCESSES, self._channel)
                     hears_processes = self._is_new = True
                     self._greeting.set()
+                    # What was said before went past this process: whose token was revoked, say.
+                    self._hub.revoked.set()
                 watched = self._hub.watched.keys()
                 changes = [self._join(poll_id) for poll_id in watched - self._joined]
                 changes += [self._leave(poll_id) for poll_id in self._joined - watched]

@@ -82,6 +82,9 @@ class Runtime:
         if event is Event.AGENDA:
             self._broadcaster.mark_event(poll_id)
             return
+        if event is Event.AUDIENCE:
+            self._broadcaster.mark_audience(poll_id)
+            return
         self._broadcaster.mark(poll_id, voted=event is Event.VOTED)
         if event is Event.CLOSED and self._sweep is not None:
             self._sweep.wake()

@@ -8,7 +8,7 @@ from django.conf import settings
 from polls.api import examples
 from polls.domain import definition
 from polls.domain.tickets import LIFETIME
-from polls.enums import SCHEDULED, Identity, Kind, Status, Visibility
+from polls.enums import SCHEDULED, Identity, Kind, Secrecy, Status, Visibility
 from polls.errors import CATALOGUE, Code
 from polls.ids import JOIN_CODE_ALPHABET, JOIN_CODE_LENGTH
 from realtime import outbox, subscription
@@ -23,7 +23,7 @@ REFUSALS: Mapping[Code, str] = {
     ),
     Code.RESULTS_HIDDEN: "This socket may not see the poll's results, or no longer.",
     Code.NOT_FOUND: (
-        "There is no such poll or event, or no longer; a draft exists for its owner alone. "
+        "There is no such poll or event, or no longer; a draft exists for its organisers alone. "
         "A path that no socket answers on is refused the same."
     ),
     Code.TOO_MANY: (
@@ -109,6 +109,20 @@ def leaves() -> dict[str, Schema]:
                 "identity": {
                     "enum": Identity.values,
                     "description": "What makes two votes the same voter's.",
+                },
+                "network_cap": {
+                    "type": ["integer", "null"],
+                    "minimum": 1,
+                    "maximum": definition.MAX_NETWORK_CAP,
+                    "description": "How many voters one network may have, where it is limited.",
+                },
+                "secrecy": {
+                    "enum": Secrecy.values,
+                    "description": "Whether the link between voter and ballot is kept.",
+                },
+                "allow_change": {
+                    "type": "boolean",
+                    "description": "Whether votes can be replaced and withdrawn.",
                 },
                 "results_visibility": {
                     "enum": Visibility.values,
@@ -258,7 +272,8 @@ _COUNTS = {
 # What an event tells of the poll that it shows.
 _QUESTION = (
     *("poll", "join_code", "revision", "title", "description", "kind", "min_selections"),
-    *("max_selections", "identity", "results_visibility", "options"),
+    *("max_selections", "identity", "network_cap", "secrecy", "allow_change"),
+    *("results_visibility", "options"),
 )
 
 

@@ -5,6 +5,7 @@ import logging
 import uuid
 from typing import Protocol
 
+from polls.enums import Status
 from polls.errors import Code, Refusal
 from realtime.admission import Admission, Asker
 from realtime.frames import Update
@@ -65,13 +66,13 @@ class Subscription:
         self._wants_status = wants_status
         # What was said of it last to one who sees no counts, and by which revision.
         self._status: tuple[int, str] | None = None
-        self._early: Update | None = None  # what came before the snapshot did
+        self._early: Update | None = None  # what came while it was asked for the snapshot
         self._final = False  # the last frame of counts has been sent
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
-        """Hear of the poll from now on; what comes before the snapshot is kept for after it."""
+        """Hear of the poll from now on; what comes before a snapshot is kept for after it."""
         self._watched = runtime.hub.join(self.poll_id, self)
 
     def leave(self) -> None:
@@ -113,6 +114,7 @@ class Subscription:
 
     async def join(self, *, last_word: bool = False) -> None:
         """Begin, where this socket may; else wait for a ticket, unless that has been."""
+        self._early = None
         try:
             admission = await self._ask()
         except Refusal as refusal:
@@ -186,7 +188,10 @@ class Subscription:
         A restored database stays behind the hub for a few seconds; it has the last word.
         """
         for _ in range(_READINGS):
+            changes = self._watched.audience_changes
             admission = await runtime.reception.admit(self.poll_id, self.asker)
+            if changes != self._watched.audience_changes:
+                continue  # who may see it has changed since, perhaps for this very socket
             last, read = runtime.hub.last(self.poll_id), admission.update
             if last is None or last.seq <= read.seq:
                 break
@@ -228,10 +233,9 @@ class Subscription:
     def update(self, update: Update, *, replace: bool = False) -> None:
         """Take a newer state of the poll."""
         if not self.sees_results:
+            self._early = update  # whoever is told the status may be joining by a ticket
             if self.joined:
                 self._tell_status(update)
-            else:
-                self._early = update
             return
         if self._final:
             return
@@ -270,7 +274,8 @@ class Subscription:
         self.fall_out()
         self.sees_results = False
         self._outbox.forget(self.poll_id)
-        if self._wants_status:
+        # Whoever may see a draft no longer is told nothing more of it, not even its status.
+        if self._wants_status and update.status != Status.DRAFT:
             self._tell_status(update)
         elif self._ticket_came:
             self.joined = False  # it has the last word

@@ -15,7 +15,11 @@ from typing import Any, Protocol, TypedDict
 from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Response
 from websockets.protocol import CLOSED, CLOSING, OPEN
+from websockets.server import ServerProtocol
+
+from polls.messages import standard_headers
 
 FRAMES = "polls.frames"  # the extension of the scope
 CLOSE_SECONDS = 10.0  # for a client to answer a close frame, and to take what was sent before it
@@ -49,6 +53,20 @@ class FramesExtension(TypedDict):
     abort: Callable[[], None]  # drop the connection
 
 
+class _Handshake(ServerProtocol):
+    """A connection that is refused with the headers which every answer carries.
+
+    But for HSTS: whether a proxy came by HTTPS is known only after it.
+    """
+
+    def reject(self, status: Any, text: str) -> Response:  # noqa: ANN401 - a status of any kind
+        """Return the answer of HTTP to a handshake that is not taken."""
+        response = super().reject(status, text)
+        for name, value in standard_headers(html=False, secure=False):
+            response.headers[name.decode()] = value.decode()
+        return response
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
     """Hands out the transport, and lets no client keep a connection or memory that it is not owed.
 
@@ -62,12 +80,25 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     _control = 0  # frames within the window that began then
     _control_since = 0.0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Uvicorn's signature
+        super().__init__(*args, **kwargs)
+        self.conn.__class__ = _Handshake  # Uvicorn makes its own and has no way to name another
+
     # -- what clients send -------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends: it may be a close, or be answered by one."""
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_handshake()
         self._look()
+
+    def _refuse_handshake(self) -> None:
+        """Answer a handshake that cannot be read, which Uvicorn leaves without an answer."""
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        response = self.conn.reject(400, "This is no handshake: a header is too long, or odd.")
+        self.transport.write(response.serialize())
+        self.transport.close()
 
     def handle_ping(self) -> None:
         """Answer a ping, of which there may be so many."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import uuid
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from realtime.admission import Asker
 from realtime.frames import Frame, Update
 from realtime.lines import Way
+
+if TYPE_CHECKING:
+    from polls.domain.results import Audience
 
 
 class Subscriber(Protocol):
@@ -53,6 +56,9 @@ class Watched:
         self.asking: asyncio.Task[None] | None = None  # who may see results, after a change
         self.heard = 0  # the highest seq that came by itself, not by comparing
         self.missed: int | None = None  # the seq that comparing found instead of hearing of it
+        # How often who may see results has changed for somebody, and how its members last stood.
+        self.audience_changes = 0
+        self.audience: Audience | None = None
         # Whoever joins is asked in joining.
         self.asked_at = asyncio.get_running_loop().time()
         self.ask_timer: asyncio.TimerHandle | None = None

@@ -105,10 +105,11 @@ def event_of(caller: Caller, event: Mapping[str, Any]) -> Frame:
 def question_of(poll: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an event frame tells of the poll that is shown."""
     names = ("join_code", "title", "description", "kind", "min_selections", "max_selections")
+    rules = ("network_cap", "secrecy", "allow_change")
     return {
         "poll": poll["id"],
         "revision": ANY,  # nothing but the event tells it
-        **{name: poll[name] for name in (*names, "identity", "results_visibility")},
+        **{name: poll[name] for name in (*names, "identity", *rules, "results_visibility")},
         "options": [{"id": option["id"], "text": option["text"]} for option in poll["options"]],
     }
 

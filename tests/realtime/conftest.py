@@ -11,10 +11,8 @@ from tests.realtime.inside import TICK, Inside
 from tests.realtime.servers import DaphneServer, assert_clean
 from tests.stack import STACK
 
-# On PostgreSQL and Redis `test_daphne.py` stands for all of Daphne.
+# On PostgreSQL and Redis `test_daphne.py` stands for all of Daphne (see also tests/stack.py).
 KINDS = ["uvicorn"] if STACK == "servers" else ["uvicorn", "daphne"]
-# Embedded is one process: there is no other to hear from.
-collect_ignore = [] if STACK == "servers" else ["test_processes.py"]
 
 
 @pytest.fixture(scope="session")

@@ -91,16 +91,10 @@ class TalkativeServer(HastyServer):
 
 
 class DaphneServer(OwnServer):
-    """Daphne, which starts the same application without migrating first."""
+    """Daphne, which starts the same application and leaves the database as it is."""
 
     def command(self) -> list[str]:
         """Return Daphne's own command line."""
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "-v0"],
-            cwd=ROOT,
-            env=self.environment,
-            check=True,
-        )
         return [
             str(Path(sys.executable).with_name("daphne")),
             *("-b", "127.0.0.1", "-p", str(self.port), "-v", "0"),

@@ -53,7 +53,9 @@ def test_nobody_is_asked_for_whom_nothing_can_end(inside: Inside, alice: Person)
     assert inside.do(lambda: watched.asking) is None
 
 
-def test_session_that_has_ended_ends_its_sockets_when_it_is_asked_for(inside: Inside) -> None:
+def test_row_03_session_that_has_ended_ends_its_sockets_when_it_is_asked_for(
+    inside: Inside,
+) -> None:
     carol = signed_in("carol")
     session = carol.http.cookies["sessionid"].value
     poll = _make_poll_of(carol, results_visibility="owner")
@@ -351,7 +353,7 @@ def test_session_that_has_ended_shows_nothing_more_by_cookie_or_ticket(
     assert late.until_over() == 4401
 
 
-def test_token_that_its_owner_revokes_ends_its_sockets_at_once(
+def test_row_03_token_that_its_owner_revokes_ends_its_sockets_at_once(
     inside: Inside, alice: Person
 ) -> None:
     polls = [alice.make_poll(results_visibility="owner") for _ in range(2)]
@@ -369,7 +371,9 @@ def test_token_that_its_owner_revokes_ends_its_sockets_at_once(
     assert sockets[2].code is None
 
 
-def test_token_that_is_revoked_ends_the_sockets_of_a_draft(inside: Inside, alice: Person) -> None:
+def test_row_03_token_that_is_revoked_ends_the_sockets_of_a_draft(
+    inside: Inside, alice: Person
+) -> None:
     draft = alice.make_poll(status="draft")
     ticket = alice.post("/api/v1/live-tickets/", {"polls": [draft["id"]]}).json()["ticket"]
     socket = InnerSocket(inside, live_path(draft))

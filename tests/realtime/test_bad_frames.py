@@ -1,11 +1,15 @@
 """What a client must not say: refused by name, stored nowhere, and no matter for anybody else."""
 
+import re
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from polls.errors import CATALOGUE, Code
 from tests.live import Caller, Server
@@ -19,7 +23,7 @@ from tests.realtime.client import (
     tally_of,
     ticket_for,
 )
-from tests.realtime.servers import DaphneServer, count_rows
+from tests.realtime.servers import DaphneServer, count_rows, shake_hands
 
 PING = '{"type":"ping"}'
 LIMIT = 4096  # bytes of one message
@@ -132,7 +136,7 @@ def bystander(live: Server, organiser: Caller, poll: dict[str, Any]) -> Iterator
 
 
 @pytest.mark.parametrize("name", [*BAD_TEXTS, *BAD_BINARY])
-def test_frame_that_cannot_be_is_refused(
+def test_row_17_30_31_32_frame_that_cannot_be_is_refused(
     live: Server, poll: dict[str, Any], bystander: Dashboard, name: str
 ) -> None:
     del bystander
@@ -162,7 +166,7 @@ def test_frames_after_a_bad_one_are_not_read(
         assert client.frame()["type"] == "snapshot"
 
 
-def test_queries_that_cannot_be_are_refused(
+def test_row_17_30_31_queries_that_cannot_be_are_refused(
     live: Server, poll: dict[str, Any], bystander: Dashboard
 ) -> None:
     del bystander
@@ -179,7 +183,7 @@ def _refused_by_protocol(server: Server, code: int) -> int:
     return NOBODY if isinstance(server, DaphneServer) else code
 
 
-def test_message_may_have_4096_bytes_and_no_more(
+def test_row_14_message_may_have_4096_bytes_and_no_more(
     live: Server, poll: dict[str, Any], bystander: Dashboard
 ) -> None:
     del bystander
@@ -191,7 +195,7 @@ def test_message_may_have_4096_bytes_and_no_more(
         assert client.end() == ([], _refused_by_protocol(live, 1009))
 
 
-def test_message_in_parts_may_have_no_more_either(
+def test_row_14_message_in_parts_may_have_no_more_either(
     live: Server, poll: dict[str, Any], bystander: Dashboard
 ) -> None:
     del bystander
@@ -202,6 +206,44 @@ def test_message_in_parts_may_have_no_more_either(
         with suppress(ConnectionClosed):
             client.connection.send(iter([PING, *[" " * 1000] * 5]))
         assert client.end() == ([], _refused_by_protocol(live, 1009))
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_check_14_message_of_2_mib_is_refused_however_it_is_packed(
+    live: Server, poll: dict[str, Any], bystander: Dashboard, compression: str | None
+) -> None:
+    del bystander
+    address = f"{live.ws}{poll['links']['live']}"
+    with connect(address, compression=compression, proxy=None) as client:
+        client.recv()
+        assert client.protocol.extensions == []  # nothing is unpacked here
+        with suppress(ConnectionClosed):
+            client.send(" " * 2**21)
+        with pytest.raises(ConnectionClosed) as caught:
+            client.recv()
+    received = caught.value.rcvd
+    assert (NOBODY if received is None else received.code) == _refused_by_protocol(live, 1009)
+
+
+def test_check_14_message_that_is_packed_all_the_same_is_not_unpacked(
+    live: Server, poll: dict[str, Any], bystander: Dashboard
+) -> None:
+    del bystander
+    packer = zlib.compressobj(9, wbits=-15)
+    bomb = packer.compress(PING.ljust(2**21).encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
+    assert len(bomb) < LIMIT  # as long as a message may be
+    head = struct.pack("!BBH", 0xC1, 0x80 | 126, len(bomb)) + b"\0\0\0\0"
+    with shake_hands(live, poll["links"]["live"]) as client:
+        client.recv(60)
+        client.sendall(head + bomb)
+        answer = b""
+        with suppress(ConnectionResetError):  # Daphne's end
+            while said := client.recv(4096):
+                answer += said
+    # 1002: a client must not use what was not agreed upon.
+    ends = re.findall(rb"\x88.\x03\xea", answer, re.DOTALL)
+    assert len(ends) == (0 if isinstance(live, DaphneServer) else 1)
+    assert b"pong" not in answer
 
 
 def test_text_that_is_not_utf8_is_refused_by_the_protocol(
@@ -215,7 +257,7 @@ def test_text_that_is_not_utf8_is_refused_by_the_protocol(
 
 
 @pytest.mark.parametrize("how", ["pings", "tickets"])
-def test_more_than_100_frames_within_ten_seconds_are_too_many(
+def test_row_15_more_than_100_frames_within_ten_seconds_are_too_many(
     live: Server, poll: dict[str, Any], bystander: Dashboard, how: str
 ) -> None:
     del bystander
@@ -235,7 +277,7 @@ def test_more_than_100_frames_within_ten_seconds_are_too_many(
         assert client.end() == ([error_of(poll, "too_many", remedy)], 4429)
 
 
-def test_flood_that_does_not_wait_is_ended_and_held_against_nobody_else(
+def test_row_15_flood_that_does_not_wait_is_ended_and_held_against_nobody_else(
     live: Server, poll: dict[str, Any], bystander: Dashboard
 ) -> None:
     with dashboard(live, poll) as client:

@@ -50,6 +50,11 @@ def test_daphne_tells_snapshot_tally_and_the_end(daphne: Server, owner: Caller) 
         assert screen.end() == ([closed_of(results_of(owner, poll))], 1000)
 
 
+def test_daphne_counts_voters_of_a_network(daphne: Server, owner: Caller) -> None:
+    poll = owner.make_poll(network_cap=2)
+    assert [daphne.voter().vote(poll, 0).status_code for _ in range(3)] == [201, 201, 403]
+
+
 def test_daphne_judges_origins_and_cookies(daphne: Server, owner: Caller) -> None:
     poll = owner.make_poll(results_visibility="after_vote")
     voter = daphne.voter()

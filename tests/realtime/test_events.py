@@ -197,7 +197,7 @@ def test_ticket_counts_for_whichever_of_its_polls_is_shown(live: Server, organis
 
 def refusal_of(poll: dict[str, Any]) -> str:
     """Return the sentence by which results are hidden when a socket joins."""
-    sentences = {"owner": "They are shown to the owner alone."}
+    sentences = {"owner": "They are shown to its organisers and viewers alone."}
     return sentences[poll["results_visibility"]]
 
 

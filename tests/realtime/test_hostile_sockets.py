@@ -120,7 +120,7 @@ def test_parts_without_end_are_bounded(
 
 
 @pytest.mark.parametrize("opcode", [9, 10], ids=["pings", "pongs"])
-def test_frames_that_are_no_messages_are_limited(
+def test_row_15_frames_that_are_no_messages_are_limited(
     hasty: Server, poll: dict[str, Any], bystander: Dashboard, opcode: int
 ) -> None:
     del bystander

@@ -107,7 +107,7 @@ def test_sockets_that_wait_or_are_refused_leave_nothing_behind(
     inside.nothing_is_left(tasks)
 
 
-def test_process_holds_no_more_sockets_than_its_limit(inside: Inside, alice: Person) -> None:
+def test_row_15_process_holds_no_more_sockets_than_its_limit(inside: Inside, alice: Person) -> None:
     poll = alice.make_poll()
     with override_settings(MAX_SOCKETS=2):
         first, second = InnerSocket(inside, live_path(poll)), InnerSocket(inside, live_path(poll))

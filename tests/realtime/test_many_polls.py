@@ -29,7 +29,7 @@ from tests.realtime.inside import TICK, InnerSocket, Inside
 from tests.realtime.servers import DaphneServer, TalkativeServer, serving
 
 PATH = "/ws/"
-HIDDEN = "They are shown to the owner alone."
+HIDDEN = "They are shown to its organisers and viewers alone."
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_closed_and_deleted_polls_end_and_the_socket_stays(
     assert screen.frame() == last
 
 
-def test_socket_has_100_polls_at_most(organiser: Caller, screen: Dashboard) -> None:
+def test_row_15_socket_has_100_polls_at_most(organiser: Caller, screen: Dashboard) -> None:
     poll = organiser.make_poll()
     wait = [{"id": str(uuid.uuid4())} for _ in range(99)]
     screen.say(subscribe(*wait[:50]))

@@ -65,7 +65,9 @@ def _handshakes(port: int) -> list[tuple[str, int, dict[str, Any]]]:
     ]
 
 
-def test_handshake_is_answered_by_where_it_comes_from(live: Server, organiser: Caller) -> None:
+def test_row_11_handshake_is_answered_by_where_it_comes_from(
+    live: Server, organiser: Caller
+) -> None:
     poll = organiser.make_poll()
     found = {name: handshake_status(live, poll, **how) for name, _, how in _handshakes(live.port)}
     wanted = {name: status for name, status, _ in _handshakes(live.port)}
@@ -79,7 +81,7 @@ def test_foreign_page_learns_nothing_from_a_path_that_does_not_exist(live: Serve
         assert handshake_status(live, "/ws/polls/lunch/", **how) == 403
 
 
-def test_origin_that_the_operator_allows_may_connect(partnered: Server) -> None:
+def test_row_11_origin_that_the_operator_allows_may_connect(partnered: Server) -> None:
     poll = partnered.sign_up().make_poll()
     port = partnered.port
     expected = [
@@ -93,7 +95,7 @@ def test_origin_that_the_operator_allows_may_connect(partnered: Server) -> None:
     assert found == [(name, status) for name, status, _ in expected]
 
 
-def test_voter_cookie_counts_from_this_site_alone(partnered: Server) -> None:
+def test_row_11_voter_cookie_counts_from_this_site_alone(partnered: Server) -> None:
     owner = partnered.sign_up()
     poll = owner.make_poll(results_visibility="after_vote")
     voter = partnered.voter()
@@ -110,7 +112,7 @@ def test_voter_cookie_counts_from_this_site_alone(partnered: Server) -> None:
         assert page.frame() == snapshot_of(results_of(voter, poll))
 
 
-def test_page_over_https_is_this_sites_own_where_a_trusted_proxy_says_so(
+def test_row_21_page_over_https_is_this_sites_own_where_a_trusted_proxy_says_so(
     partnered: Server, live: Server
 ) -> None:
     poll = partnered.sign_up().make_poll(results_visibility="after_vote")
@@ -181,7 +183,7 @@ def _sign_in(server: Server, name: str) -> requests.Session:
     return browser
 
 
-def test_session_cookie_of_the_owner_counts_from_this_site_alone(partnered: Server) -> None:
+def test_row_11_session_cookie_of_the_owner_counts_from_this_site_alone(partnered: Server) -> None:
     owner = partnered.sign_up("anna")
     poll = owner.make_poll(results_visibility="owner")
     browser = _sign_in(partnered, "anna")

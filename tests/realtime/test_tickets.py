@@ -20,7 +20,7 @@ from tests.realtime.client import (
 from tests.realtime.servers import execute
 
 USED_UP = "The ticket is unknown, used or more than 60 s old."
-ONLY_THE_OWNER = "They are shown to the owner alone."
+ONLY_THE_OWNER = "They are shown to its organisers and viewers alone."
 ONLY_VOTERS = "They are shown after you have voted, and to everybody after closing."
 
 
@@ -41,7 +41,7 @@ def test_ticket_of_a_voter_shows_what_the_voter_may_see(live: Server, organiser:
         assert screen.end() == ([error_of(poll, "results_hidden", ONLY_VOTERS)], 4403)
 
 
-def test_ticket_counts_once(live: Server, organiser: Caller) -> None:
+def test_row_12_ticket_counts_once(live: Server, organiser: Caller) -> None:
     poll = organiser.make_poll(results_visibility="owner")
     ticket = ticket_for(organiser, poll)
     with dashboard(live, poll, ticket=ticket) as first:
@@ -52,7 +52,7 @@ def test_ticket_counts_once(live: Server, organiser: Caller) -> None:
         first.ping()
 
 
-def test_ticket_that_many_sockets_bring_at_once_lets_one_of_them_in(
+def test_row_12_ticket_that_many_sockets_bring_at_once_lets_one_of_them_in(
     live: Server, organiser: Caller
 ) -> None:
     poll = organiser.make_poll(results_visibility="owner")
@@ -66,7 +66,7 @@ def test_ticket_that_many_sockets_bring_at_once_lets_one_of_them_in(
         assert kinds == ["error"] * 7 + ["snapshot"]
 
 
-def test_expired_ticket_does_not_count(live: Server, organiser: Caller) -> None:
+def test_row_12_expired_ticket_does_not_count(live: Server, organiser: Caller) -> None:
     poll = organiser.make_poll(results_visibility="owner")
     ticket = ticket_for(organiser, poll)
     past = "2020-01-01 00:00:00"
@@ -76,7 +76,7 @@ def test_expired_ticket_does_not_count(live: Server, organiser: Caller) -> None:
         assert screen.end() == ([refusal], 4401)
 
 
-def test_ticket_for_another_poll_opens_nothing_here(live: Server, organiser: Caller) -> None:
+def test_row_12_ticket_for_another_poll_opens_nothing_here(live: Server, organiser: Caller) -> None:
     poll = organiser.make_poll(results_visibility="owner")
     other = organiser.make_poll(results_visibility="owner")
     with dashboard(live, poll, ticket=ticket_for(organiser, other)) as screen:
@@ -138,7 +138,7 @@ def _other_token(live: Server, name: str) -> tuple[Caller, str]:
     return Caller(live, {"Authorization": f"Bearer {answer['token']}"}), answer["id"]
 
 
-def test_ticket_of_a_revoked_token_does_not_count(live: Server) -> None:
+def test_row_03_12_ticket_of_a_revoked_token_does_not_count(live: Server) -> None:
     owner = live.sign_up("revoker")
     leaked, token_id = _other_token(live, "revoker")
     poll = owner.make_poll(results_visibility="owner")
@@ -154,6 +154,22 @@ def test_ticket_of_a_revoked_token_does_not_count(live: Server) -> None:
         frames, code = open_before.end()
         assert [frame["code"] for frame in frames] == ["results_hidden"]
         assert code == 4403
+
+
+def test_socket_of_an_erased_account_sees_no_more(live: Server, organiser: Caller) -> None:
+    voter = live.sign_up()
+    poll = organiser.make_poll(identity="account", results_visibility="after_vote")
+    voter.vote(poll, 0)
+    left = ticket_for(voter, poll)
+    with dashboard(live, poll, ticket=ticket_for(voter, poll)) as screen:
+        assert screen.frame() == snapshot_of(results_of(organiser, poll))
+        body = {"password": "correct horse battery staple"}
+        assert voter.call("DELETE", "/api/v1/auth/account/", body).status_code == 204
+        frames, code = screen.end()
+        assert ([frame["code"] for frame in frames], code) == (["results_hidden"], 4403)
+    with dashboard(live, poll, ticket=left) as screen:
+        refusal = error_of(poll, "authentication_required", USED_UP)
+        assert screen.end() == ([refusal], 4401)
 
 
 def test_ticket_is_for_polls_that_its_holder_may_reach(live: Server, organiser: Caller) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
@@ -64,9 +64,25 @@ def only(*methods: str) -> Callable[[View], View]:
     return decorate
 
 
+def refusals_as_pages(view: View) -> View:
+    """Answer what a view refuses in the form that the client reads."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - the page's own
+        try:
+            return view(request, *args, **kwargs)
+        except Refusal as refusal:
+            return answer(request, refusal)
+
+    return answered
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400; a wrong Host is told as such."""
     code = Code.BAD_HOST if isinstance(exception, DisallowedHost) else Code.MALFORMED
+    if isinstance(exception, TooManyFieldsSent):
+        # The page that says so reads the query for its language: it would break there again.
+        request.GET = QueryDict()
     return answer(request, Refusal(code))
 
 
@@ -80,11 +96,6 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404."""
     del exception
     return answer(request, Refusal(Code.NOT_FOUND))
-
-
-def too_many(request: HttpRequest) -> HttpResponse:
-    """Answer 429."""
-    return answer(request, Refusal(Code.TOO_MANY))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -3,12 +3,10 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from typing import Any
 
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render, resolve_url
 from django.template.loader import render_to_string
@@ -18,44 +16,33 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
-from polls.api.authentication import cookie_token, set_voter_cookie
+from polls.api.authentication import cookie_token, set_voter_cookie, source_of
 from polls.domain import voters, voting
 from polls.domain.access import Viewer
 from polls.enums import Identity, Kind, Visibility
-from polls.errors import CATALOGUE, Refusal
+from polls.errors import Refusal
 from polls.models import Poll
-from web import fresh, words
+from web import fresh, own_votes, words
 from web.addresses import qr_picture, qr_svg, way_in
 from web.ballots import FORMS
-from web.errors import View, answer, only
+from web.errors import View, answer, only, refusals_as_pages
 from web.joining import Joined, join, joined_poll, neighbours
 from web.showing import joined_context, poll_context
-
-_counted = Signer(salt="polls.counted")
 
 
 def voter_of(request: HttpRequest, token: str | None, key: str | None = None) -> voting.Voter:
     """Return whoever holds the browser: its account, its voter token, its form's key."""
     user_id = request.user.pk if isinstance(request.user, User) else None
-    return voting.Voter(user_id=user_id, token=token, idempotency_key=key)
-
-
-def _refusals_as_pages(view: View) -> View:
-    @wraps(view)
-    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - the page's own
-        try:
-            return view(request, *args, **kwargs)
-        except Refusal as refusal:
-            return answer(request, refusal)
-
-    return answered
+    return voting.Voter(
+        user_id=user_id, token=token, idempotency_key=key, network=source_of(request)
+    )
 
 
 def page(*methods: str) -> Callable[[View], View]:
     """Make a view a page that no cache keeps: it takes these methods and tells refusals."""
 
     def decorate(view: View) -> View:
-        return never_cache(only(*methods)(_refusals_as_pages(view)))
+        return never_cache(only(*methods)(refusals_as_pages(view)))
 
     return decorate
 
@@ -122,19 +109,25 @@ def _cast(request: HttpRequest, joined: Joined, token: str) -> HttpResponse:
     assert found is not None  # noqa: S101 - it is what the form was for
     voter = voter_of(request, token, request.POST.get("key"))
     try:
-        cast = voting.cast_vote(found.id, FORMS[found.kind].read(request.POST), voter)
+        cast = own_votes.cast_form(request, found, voter)
     except Refusal as refusal:
         context = ballot_context(request, joined, found, voter)
-        context |= {"problem": words.told(refusal)}
+        if own_votes.is_about_code(found, refusal):
+            context |= {"code_problem": words.told_of_code(refusal)}
+        else:
+            context |= {"problem": words.told(refusal)}
         response = render(request, "web/poll.html", context, status=refusal.status)
         # What may pass says so: the same form with the same key can be sent again.
-        if CATALOGUE[refusal.code].retry_after is not None:
+        if "Retry-After" in refusal.headers:
             response.headers["Retry-After"] = refusal.headers["Retry-After"]
         return response
+    if own_votes.is_told_at_once(found):
+        # The next vote of an open poll has another key.
+        voter = replace(own_votes.with_code(request, found, voter), idempotency_key=None)
+        context = ballot_context(request, joined, found, voter, cast=cast)
+        return render(request, "web/poll.html", context)
     query = {name: request.GET[name] for name in ("lang",) if name in request.GET}
-    if found.identity == Identity.OPEN:
-        # Nobody can look such a vote up again, so the way back carries what it came to.
-        query["counted"] = _counted.sign(f"{_ballots_of(found)}{cast.receipt}")
+    query |= own_votes.counted_query(found, cast)
     back = reverse("poll", kwargs={"join_code": joined.code})
     response = redirect(f"{back}?{urlencode(query)}" if query else back)
     response.status_code = 303
@@ -146,7 +139,7 @@ def _empty_ballot(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[
     return joined_context(request, joined, viewer) | {
         "ballot": FORMS[Kind.SINGLE],
         "blank": _BLANK,
-        "texts": words.voting_texts(),
+        "texts": words.voting_texts() | words.turning_texts(),
     }
 
 
@@ -154,38 +147,23 @@ def _empty_ballot(request: HttpRequest, joined: Joined, viewer: Viewer) -> dict[
 _BLANK = ({"id": "", "text": "", "votes": None, "share": 0, "chosen": False},)
 
 
-def _ballots_of(found: Poll) -> str:
-    """Return what a receipt is told with: the poll, and how it stood when the vote was cast."""
-    return f"{found.id} {found.revision} "
-
-
-def _receipt_of(request: HttpRequest, found: Poll, own: voting.StandingVote | None) -> str | None:
-    """Return the receipt of the voter's vote, as it stands or as they come from casting it."""
-    if own is not None:
-        return own.receipt
-    try:
-        told = _counted.unsign(request.GET.get("counted", ""))
-    except BadSignature:
-        return None
-    ours = found.identity == Identity.OPEN and told.startswith(_ballots_of(found))
-    return told.removeprefix(_ballots_of(found)) if ours else None
-
-
-def _own_vote(found: Poll, voter: voting.Voter) -> voting.StandingVote | None:
-    try:
-        return voting.find_vote(found.id, voter)
-    except Refusal:
-        return None  # an open poll, or no account: nobody to look up
-
-
 def ballot_context(
-    request: HttpRequest, joined: Joined, found: Poll, voter: voting.Voter
+    request: HttpRequest,
+    joined: Joined,
+    found: Poll,
+    voter: voting.Voter,
+    *,
+    cast: voting.Receipt | None = None,
 ) -> dict[str, Any]:
-    """Return what the ballot's page shows of a poll to this voter."""
-    own = _own_vote(found, voter) if voter.token or voter.user_id is not None else None
-    context = poll_context(request, joined, found, voter.viewer())
-    receipt = _receipt_of(request, found, own)
-    marked = own.choices if own is not None else request.POST.getlist("choices")
+    """Return what the ballot's page shows of a poll to this voter, who has `cast` a vote just now.
+
+    What a form brought that could not be cast stands there again.
+    """
+    own = own_votes.own_vote_of(found, voter)
+    context = poll_context(request, joined, found, own_votes.viewer_of(found, voter))
+    receipt, withdrawn = own_votes.told_of(request, found, own)
+    brought = QueryDict() if cast else request.POST
+    marked = brought.getlist("choices") if own.choices is None else own.choices
     for option in context["options"]:
         option["chosen"] = option["id"] in marked
     form = FORMS[found.kind]
@@ -194,14 +172,17 @@ def ballot_context(
         "blank": _BLANK,
         "rule": form.rule(found, len(context["options"])),
         "several": found.max_selections > 1,
-        "identity": words.identity_in_words(found.identity),
-        "receipt": receipt,
-        "voted": own is not None,
+        "receipt": cast.receipt if cast else receipt,
+        "voted": own.voted,
+        "withdrawn": withdrawn,
+        "settled": own.voted and not found.allow_change,
+        "asks_code": found.identity == Identity.CODE,
         "login": resolve_url(settings.LOGIN_URL),
         "needs_account": found.identity == Identity.ACCOUNT and voter.user_id is None,
         # The key of this form: sent twice, it counts once.
-        "key": voter.idempotency_key or request.POST.get("key") or _new_key(),
-        "texts": words.voting_texts(),
+        "key": voter.idempotency_key or brought.get("key") or _new_key(),
+        "typed_code": brought.get("code", ""),
+        "texts": words.voting_texts() | (words.turning_texts() if joined.event else {}),
     }
 
 
@@ -221,13 +202,15 @@ def results(request: HttpRequest, join_code: str) -> HttpResponse:
 
 @page("GET", "HEAD")
 def present(request: HttpRequest, join_code: str) -> HttpResponse:
-    """Show a poll on the big screen; its owner can run it from there."""
+    """Show a poll on the big screen; its owner and its organisers can run it from there."""
     viewer = voter_of(request, cookie_token(request)).viewer()
     joined = join(join_code, viewer)
     if joined.poll is None:
         return _wait(request, joined, viewer)
     context = poll_context(request, joined, joined.poll, viewer)
-    if joined.event is not None and context["owned"]:
+    # The event is the owner's alone.
+    turns = joined.event is not None and viewer.user_id == joined.event.owner_id
+    if joined.event is not None and turns:
         before, after = neighbours(joined.event, joined.poll.id)
         context |= {"previous": before, "next": after}
     many = len(context["options"])
@@ -237,6 +220,7 @@ def present(request: HttpRequest, join_code: str) -> HttpResponse:
         # Nothing secret is on the wall before a script has hidden it.
         "veiled": secretive or context["count"] is None,
         "secretive": secretive,
+        "turns": turns,
         "qr": qr_svg(context["address"]),
         "size": next(size for most, size in _SIZES if many <= most),
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from polls.domain.access import Viewer, may_see_results
+from polls.domain.access import Viewer, may_see_results, read_roles
 from polls.domain.results import Count, read_count
 from polls.enums import Visibility
 from polls.models import Poll
@@ -29,7 +29,8 @@ def poll_context(
     request: HttpRequest, joined: Joined, found: Poll, viewer: Viewer
 ) -> dict[str, Any]:
     """Return what every page of a poll shows: its words, and its count to whoever may see it."""
-    count = read_count(found) if may_see_results(found, viewer) else None
+    roles = read_roles([found], [viewer])
+    count = read_count(found) if may_see_results(found, viewer, roles=roles) else None
     return joined_context(request, joined, viewer) | {
         "poll": found,
         "status": found.status_now,
@@ -37,8 +38,9 @@ def poll_context(
         "options": _options(found, count),
         "count": count,
         "hidden_because": "" if count else words.hidden_because(found.results_visibility),
+        "rules": words.rules_in_words(found),
         "follows_votes": found.results_visibility == Visibility.AFTER_VOTE,
-        "owned": viewer.owns(found),
+        "runs": roles.runs(found, viewer),
     }
 
 

@@ -3,15 +3,18 @@
 The API speaks to programs, in English; here the same is told to whoever holds the phone.
 """
 
+import math
 from collections.abc import Mapping
 
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.utils.translation import ngettext as _n
 
-from polls.enums import Identity, Visibility
+from polls.enums import Identity, Secrecy, Visibility
 from polls.errors import CATALOGUE, Code, Refusal
+from polls.models import Poll
 
 # What a refusal means to a person; whatever is not here is told by its status.
 _REFUSALS: Mapping[Code, Promise] = {
@@ -25,6 +28,14 @@ _REFUSALS: Mapping[Code, Promise] = {
     Code.IDEMPOTENCY_KEY_REUSED: gettext_lazy(
         "Another ballot has been sent from this page before. Load it again to see which one counts."
     ),
+    Code.CODE_INVALID: gettext_lazy(
+        "This code does not count here: it is mistyped, of another poll, or used already."
+    ),
+    Code.NETWORK_CAP_REACHED: gettext_lazy(
+        "As many as may have voted from your network. Try from another, such as your phone's own."
+    ),
+    Code.CHANGE_NOT_ALLOWED: gettext_lazy("Votes in this poll cannot be changed."),
+    Code.NO_VOTE: gettext_lazy("There is no vote of yours in this poll yet."),
     Code.RESULTS_HIDDEN: gettext_lazy("The results are not shown now."),
     Code.VOTER_TOKEN_REQUIRED: gettext_lazy(
         "Your browser keeps no cookie of this site, so the vote cannot be told from others."
@@ -45,12 +56,25 @@ _REFUSALS: Mapping[Code, Promise] = {
 
 def told(refusal: Refusal) -> str:
     """Return a refusal as a sentence for people."""
+    if refusal.code == Code.TOO_MANY:
+        minutes = math.ceil(int(refusal.headers.get("Retry-After", "0")) / 60)
+        if minutes > 1:
+            return _("Too often. Try again in {minutes} minutes.").format(minutes=minutes)
     sentence = _REFUSALS.get(refusal.code)
     if sentence is not None:
         return str(sentence)
     if CATALOGUE[refusal.code].status >= 500:  # noqa: PLR2004 - HTTP's border of faults
         return _("Something broke here. Try again in a moment.")
     return _("This cannot be done. Load the page again and try once more.")
+
+
+def told_of_code(refusal: Refusal) -> str:
+    """Return the same of a refusal that is told at a code's field."""
+    return _guessed_too_often() if refusal.code == Code.TOO_MANY else told(refusal)
+
+
+def _guessed_too_often() -> str:
+    return _("Too many wrong codes have been tried. Try again in some minutes.")
 
 
 def word_of(status: str) -> str:
@@ -78,12 +102,55 @@ def hidden_because(visibility: str) -> str:
 
 
 def identity_in_words(identity: str) -> str:
-    """Return in a sentence what keeps votes apart."""
+    """Return in a sentence what keeps votes apart, and whom it does not keep from a second one."""
     return {
-        Identity.OPEN: _("Anybody may vote as often as they like."),
-        Identity.DEVICE: _("One vote for each browser; nobody asks for your name."),
-        Identity.ACCOUNT: _("One vote for each account."),
-    }.get(Identity(identity), "")
+        Identity.OPEN: _(
+            "Anybody may vote as often as they like; nothing tells a second vote from a first."
+        ),
+        Identity.DEVICE: _(
+            "One vote for each browser; whoever uses two browsers, or clears the browser's data, "
+            "can vote again."
+        ),
+        Identity.CODE: _("One vote for each code; whoever holds two codes can vote twice."),
+        Identity.ACCOUNT: _("One vote for each account; whoever has two accounts can vote twice."),
+    }[Identity(identity)]
+
+
+def secrecy_in_words(secrecy: str) -> str:
+    """Return in a sentence who can tell which ballot is whose."""
+    return {
+        Secrecy.CONFIDENTIAL: _(
+            "Confidential: no page shows which ballot is whose, but whoever runs the service could "
+            "look it up."
+        ),
+        Secrecy.SECRET: _(
+            "Secret: no record says which ballot is whose, but whoever runs the service could "
+            "watch as votes come in."
+        ),
+    }[Secrecy(secrecy)]
+
+
+def rules_in_words(found: Poll) -> str:
+    """Return what a poll's rules prevent and what they do not; js/parts/rules.js says the same."""
+    said = [identity_in_words(found.identity)]
+    if found.network_cap is not None:
+        said.append(_network_cap().format(n=number_format(found.network_cap, force_grouping=True)))
+    if found.identity != Identity.OPEN or found.secrecy == Secrecy.SECRET:
+        said.append(secrecy_in_words(found.secrecy))
+    if found.allow_change:
+        said.append(_changes())
+    return " ".join(said)
+
+
+def _network_cap() -> str:
+    return _(
+        "Voters from one network: {n} at most; all who share an address, as in a hall, are one "
+        "network."
+    )
+
+
+def _changes() -> str:
+    return _("Votes can be changed and withdrawn until the poll closes.")
 
 
 def choice_rules() -> dict[str, str]:
@@ -111,11 +178,14 @@ def voting_texts() -> dict[str, object]:
         "sending": _("Sending your vote…"),
         "retrying": _("The connection is lost. Your vote is kept and sent again; it counts once."),
         "counted": _("Your vote is counted."),
+        "voted": _("You have voted."),
+        "withdrawn": _("Your vote is withdrawn. You can vote again until the poll closes."),
+        "unsent": _("This is not sent yet: your earlier vote counts until you change it."),
+        "vote": _("Vote"),
+        "change": _("Change my vote"),
+        "no_code": _("Write your code first."),
+        "guessed": _guessed_too_often(),
         "receipt": _("Receipt:"),
-        **{f"rule_{name}": text for name, text in choice_rules().items()},
-        "hidden_because": {str(word): hidden_because(word) for word in Visibility},
-        "identity": {str(word): identity_in_words(word) for word in Identity},
-        "nothing": _("There is nothing to vote on just now. This page goes on by itself."),
         "not_open": _("Voting has not begun. This page opens the ballot by itself."),
         "choose": _("Choose an answer first."),
         "too_few": _("Choose at least {n}."),
@@ -124,6 +194,18 @@ def voting_texts() -> dict[str, object]:
         "over": _("The poll is closed."),
         "refused": {str(code): str(sentence) for code, sentence in _REFUSALS.items()},
         "failed": _("This cannot be done. Load the page again and try once more."),
+    }
+
+
+def turning_texts() -> dict[str, object]:
+    """Return the texts of the scripts that turn a page to an event's next poll."""
+    return {
+        **{f"rule_{name}": text for name, text in choice_rules().items()},
+        "hidden_because": {str(word): hidden_because(word) for word in Visibility},
+        "identity": {str(word): identity_in_words(word) for word in Identity},
+        "network_cap": _network_cap(),
+        "secrecy": {str(word): secrecy_in_words(word) for word in Secrecy},
+        "changes": _changes(),
     }
 
 

@@ -1,13 +1,12 @@
 """A real Chromium, people with browsers of their own, and the server that they meet."""
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from devtools import chromium
 from tests.live import Caller, Server
@@ -92,12 +91,34 @@ def organiser(live: Server) -> Caller:
     return live.sign_up()
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until something is so, or fail."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+class LostAnswers:
+    """Lets a page's votes reach the server and loses its first answers.
+
+    The requests after them wait until they are let through, so that the page says that long that
+    the connection is lost.
+    """
+
+    def __init__(self, page: Page, times: int, *, method: str = "POST") -> None:
+        self.keys: list[str] = []  # of all requests, as they came
+        self.over = False  # whether requests that come from now on pass
+        self._times, self._method = times, method
+        self._held: list[Route] = []
+        page.route("**/votes/", self._take)
+
+    def _take(self, route: Route) -> None:
+        if route.request.method != self._method:
+            return route.continue_()
+        self.keys.append(route.request.headers["idempotency-key"])
+        if len(self.keys) <= self._times:
+            route.fetch()
+            return route.abort("connectionreset")
+        return route.continue_() if self.over else self._held.append(route)
+
+    def let_through(self) -> None:
+        """Let those pass that wait, and those that come."""
+        self.over = True
+        for route in self._held:
+            route.continue_()
 
 
 def ballots(organiser: Caller, poll: Mapping[str, Any]) -> int:

@@ -1,5 +1,6 @@
 """What every page keeps to: accessibility, small screens, weight, languages, no foreign script."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, People, until, vote
+from tests.browser.conftest import PHONE, People, vote
 from tests.live import Caller, Server
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -33,6 +34,8 @@ OWN_PAGES = {
     "events": "/desk/events",
     "event": "/desk/events/{event}",
     "tokens": "/desk/tokens",
+    "data": "/accounts/data",
+    "delete": "/accounts/delete",
     "present": "{page}/present",
 }
 
@@ -157,7 +160,9 @@ def test_ballot_is_painted_after_its_page_and_its_style_alone(
     page.goto(person.server.url + poll["links"]["page"], wait_until="commit")
     expect(page.locator("#vote")).to_be_visible()
     paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-    until(lambda: page.evaluate(paint) is not None)
+    end = time.monotonic() + 10
+    while page.evaluate(paint) is None:
+        assert time.monotonic() < end
     assert page.evaluate(paint) < 1_500
     loaded = "performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)"
     assert page.evaluate(loaded) == [f"{settings.STATIC_URL}web/css/polls.css"]
@@ -200,45 +205,6 @@ def test_pages_ask_nobody_else_and_keep_three_cookies_at_most(
     assert hosts == {urlsplit(live.url).netloc}
     names = {cookie["name"] for cookie in person.context.cookies()}
     assert names <= {"sessionid", "csrftoken", "voter"}
-
-
-TEXTS = [
-    "<script>bad()</script>",
-    '"><img src=x onerror=bad()>',
-    "'><svg/onload=bad()>",
-    "</script><script>bad()</script>",
-    "</title><script>bad()</script>",
-    "javascript:bad()",
-    "{{constructor.constructor('bad()')()}}",
-    "${bad()}",
-    "<a href='javascript:bad()'>x</a>",
-    "<iframe srcdoc='<script>parent.bad()</script>'>",
-    "<style>*{display:none}</style>",
-    "<!--<script>bad()//-->",
-    "\u2028bad()\u2029",
-    "&lt;script&gt;bad()&lt;/script&gt;",
-    "<math><mtext></form><form><mglyph><style></math><img src onerror=bad()>",
-    "]]><script>bad()</script>",
-]
-
-
-def test_no_text_of_a_user_runs(people: People, organiser: Caller, live: Server) -> None:
-    polls = [
-        organiser.make_poll(
-            title=text, description=text, options=[{"text": text}, {"text": f"{text} no"}]
-        )
-        for text in TEXTS
-    ]
-    person = people()
-    person.context.add_init_script("window.bad = () => console.error('a text ran')")
-    for text, poll in zip(TEXTS, polls, strict=True):
-        live.voter().vote(poll, 0)
-        for path in ("{page}", "{page}/results", "{page}/present", "/embed/{code}"):
-            page = settled(person.goto(address(path, poll)))
-            expect(page.locator("h1")).to_have_text(
-                text.replace("\u2028", " ").replace("\u2029", " ")
-            )
-    assert person.faults == []
 
 
 def test_french_pages_are_french(people: People, poll: dict[str, Any]) -> None:

@@ -74,7 +74,10 @@ def form_of(page: str) -> dict[str, Any]:
         at = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
         if " disabled" in tag or "name" not in at or at["name"] == "csrfmiddlewaretoken":
             continue
-        value = html.unescape(at.get("value", ""))
+        box = at.get("type") == "checkbox"
+        if box and " checked" not in tag:
+            continue
+        value = html.unescape(at.get("value", "on" if box else ""))
         if at["name"] == "option":
             found["option"].append(value)
         else:

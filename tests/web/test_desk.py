@@ -59,7 +59,9 @@ def test_poll_of_another_is_not_there_and_nothing_happens_to_it(
 
 
 @pytest.mark.parametrize("action", ["", "/open", "/close", "/reset", "/duplicate", "/delete"])
-def test_form_without_the_csrf_token_is_refused(alice: Person, desk: Browser, action: str) -> None:
+def test_row_22_form_without_the_csrf_token_is_refused(
+    alice: Person, desk: Browser, action: str
+) -> None:
     poll = alice.make_poll(status="draft")
     assert desk.http.post(page_of(poll) + action, {"title": "Other"}).status_code == 403
     assert alice.read_poll(poll) == poll

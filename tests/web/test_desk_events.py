@@ -71,7 +71,7 @@ def test_event_of_another_is_not_there_and_nothing_happens_to_it(
 
 
 @pytest.mark.parametrize("action", ["", *(f"/{name}" for name in ACTIONS)])
-def test_form_without_the_csrf_token_is_refused(
+def test_row_22_form_without_the_csrf_token_is_refused(
     alice: Person, desk: Browser, event: dict[str, Any], action: str
 ) -> None:
     assert desk.http.post(page_of(event) + action, {"title": "Other"}).status_code == 403

@@ -9,7 +9,7 @@ import pytest
 
 from polls.models import Poll
 from tests.cast import Person, voter
-from tests.web.browsers import NEW, TWO, Browser, form_of, make, page_of, said
+from tests.web.browsers import LIST, NEW, TWO, Browser, form_of, make, page_of, said
 
 
 def the_poll() -> Poll:
@@ -71,6 +71,38 @@ def test_everything_that_can_be_said_of_a_poll_is_kept(desk: Browser) -> None:
     assert [option.text for option in made.options.all()] == ["a", "b", "c"]
 
 
+def test_rules_of_votes_are_kept_told_and_duplicated(alice: Person, desk: Browser) -> None:
+    make(desk, network_cap="12", allow_change=["", "on"])
+    capped = the_poll()
+    assert (capped.network_cap, capped.secrecy, capped.allow_change) == (12, "confidential", True)
+    page = desk.get(f"/desk/polls/{capped.id}")
+    for rule in (
+        "One vote for each browser;",
+        "Voters from one network: 12 at most;",
+        "Confidential:",
+        "Votes can be changed and withdrawn until the poll closes.",
+    ):
+        assert rule in said(page)
+    copy = desk.send(f"/desk/polls/{capped.id}/duplicate", LIST)["Location"].rpartition("/")[2]
+    duplicate = alice.get(f"/api/v1/polls/{copy}/").json()
+    assert (duplicate["network_cap"], duplicate["allow_change"]) == (12, True)
+
+
+def test_box_that_is_unticked_counts_and_one_that_did_not_come_stays(
+    alice: Person, desk: Browser
+) -> None:
+    poll = alice.make_poll(allow_change=True, network_cap=5)
+    assert form_of(desk.read(page_of(poll)))["allow_change"] == "on"
+    # As from a page that was loaded while votes had frozen it.
+    edit(desk, poll, title="Dinner?")
+    desk.send(page_of(poll), title="Supper?", option=TWO)
+    assert alice.read_poll(poll)["allow_change"] is True
+    edit(desk, poll, allow_change="", network_cap="", identity="code", secrecy="secret")
+    now = alice.read_poll(poll)
+    assert (now["allow_change"], now["network_cap"]) == (False, None)
+    assert (now["identity"], now["secrecy"]) == ("code", "secret")
+
+
 def test_draft_is_kept_for_its_owner_alone(desk: Browser, charlie: Person) -> None:
     answer = make(desk, status="draft")
     assert the_poll().status == "draft"
@@ -98,7 +130,14 @@ LONG = "x" * 201
         ({"kind": "multiple", "min_selections": "3"}, "It lies between 1 and the most."),
         ({"kind": "multiple", "min_selections": "x"}, "Enter a whole number."),
         ({"kind": "ranked"}, "Select a valid choice."),
-        ({"identity": "code"}, "Select a valid choice."),
+        ({"identity": "name"}, "Select a valid choice."),
+        ({"secrecy": "open"}, "Select a valid choice."),
+        ({"network_cap": "0"}, "It lies between 1 and 1000000."),
+        ({"network_cap": "1000001"}, "It lies between 1 and 1000000."),
+        ({"network_cap": "many"}, "Enter a whole number."),
+        ({"network_cap": "3", "identity": "code"}, "This goes with one vote for each browser."),
+        ({"allow_change": "on", "secrecy": "secret"}, "Nobody knows which ballot to change"),
+        ({"allow_change": "on", "identity": "open"}, "nobody is known to have voted"),
         ({"identity": "open", "results_visibility": "after_vote"}, "nobody is known to have voted"),
         ({"closes_at": PAST}, "This time has passed."),
         ({"closes_at": "soon"}, "Enter a valid date/time."),

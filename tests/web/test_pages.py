@@ -92,7 +92,7 @@ def test_form_sent_twice_counts_once(browser: Client, alice: Person) -> None:
     assert alice.get(poll["links"]["results"]).json()["ballots"] == 1
 
 
-def test_form_without_the_csrf_token_is_refused(browser: Client, alice: Person) -> None:
+def test_row_22_form_without_the_csrf_token_is_refused(browser: Client, alice: Person) -> None:
     poll = alice.make_poll()
     browser.get(poll["links"]["page"])
     answer = browser.post(poll["links"]["page"], {"choices": [poll["options"][0]["id"]]})
@@ -161,7 +161,7 @@ def test_slash_behind_a_page_redirects(browser: Client, alice: Person) -> None:
 
 SCRIPTS = {
     "": "vote ballot lib/http lib/follow lib/live lib/memory lib/sending lib/words "
-    "parts/page parts/question ballots/choices",
+    "parts/code parts/own_vote parts/page ballots/choices",
     "/results": "results lib/follow lib/http lib/live lib/words parts/event parts/history "
     "parts/page parts/summary",
     "/present": "present lib/http lib/follow lib/live lib/words parts/event parts/page "
@@ -224,3 +224,9 @@ def test_way_in_links_to_the_documentation(browser: Client) -> None:
     for path in ("/swagger/", "/redoc/", "/docs/protocol", "/docs/errors"):
         assert f'href="{path}"' in page
         assert browser.get(path).status_code == 200
+
+
+def test_query_of_more_parameters_than_are_read_is_refused_on_the_page(browser: Client) -> None:
+    answer = browser.get("/?" + "&" * settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert "The request cannot be read" in html.unescape(answer.content.decode()) or answer.content

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import translation
 
 from devtools import messages
-from polls.enums import Identity, Kind, Visibility
+from polls.enums import Identity, Kind, Secrecy, Visibility
 from polls.errors import CATALOGUE, Code, Refusal
 from tests.cast import Person
 from web import words
@@ -60,7 +60,7 @@ def test_templates_hold_no_text_outside_translation() -> None:
         if path.name in {"errors.html", "protocol.html", "live_data.html"}:
             continue  # what developers read is English, as the API is; and there are attributes
         text = re.sub(
-            r"{#.*?#}|{% block (?:body|width) %}\w*{% endblock %}"
+            r"{#.*?#}|{% block (?:body|width) %}(?:{% if \w+ %})?\w*(?:{% endif %})?{% endblock %}"
             r"|{% blocktranslate.*?{% endblocktranslate %}"
             r"|{%.*?%}|{{.*?}}|<[^>]*>|&\w+;",
             " ",
@@ -82,7 +82,9 @@ def test_every_refusal_is_told_to_people(code: Code) -> None:
 
 def test_every_word_of_a_poll_is_told_to_people() -> None:
     for identity in Identity:
-        assert words.identity_in_words(identity) or identity == Identity.CODE
+        assert words.identity_in_words(identity)
+    for secrecy in Secrecy:
+        assert words.secrecy_in_words(secrecy)
     for visibility in Visibility:
         assert words.hidden_because(visibility) or visibility == Visibility.ALWAYS
     assert set(FORMS) == {Kind.SINGLE, Kind.MULTIPLE, Kind.APPROVAL}

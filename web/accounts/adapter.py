@@ -39,10 +39,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth has
             url, allowed_hosts={host}, require_https=self.request.is_secure()
         )
 
-    def get_client_ip(self, request: HttpRequest) -> str:
-        """Return whose attempts are counted; TRUSTED_PROXIES has had its say before Django."""
-        return str(request.META.get("REMOTE_ADDR") or "unknown")
-
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Return where one goes with a new password."""
         del request

@@ -11,10 +11,13 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User, caseless
 from polls.api.accounts import account_errors, register
+from polls.api.authentication import source_of
+from polls.domain.rate_limits import guess_password
 from polls.errors import FieldError, Refusal
 
 
-def _password(label: Any, autocomplete: str, help_text: Any = "") -> forms.CharField:  # noqa: ANN401 - lazy texts
+def password_field(label: Any, autocomplete: str, help_text: Any = "") -> forms.CharField:  # noqa: ANN401 - lazy texts
+    """Return a field for a password, as browsers' keepers of passwords know it."""
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
     return forms.CharField(label=label, strip=False, widget=widget, help_text=help_text)
 
@@ -34,12 +37,27 @@ class LoginForm(allauth_forms.LoginForm):  # type: ignore[misc] # allauth has no
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
         super().__init__(*args, **kwargs)
         self.fields["login"] = _username()
-        self.fields["password"] = _password(gettext_lazy("Password"), "current-password")
+        self.fields["password"] = password_field(gettext_lazy("Password"), "current-password")
         self.order_fields(["login", "password"])
 
     def clean_login(self) -> str:
-        """Return the name as it is told from others, so that attempts are counted by it."""
+        """Return the name as it is told from others."""
         return caseless(self.cleaned_data["login"].strip())
+
+
+class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc] # the same
+    """A new password, for whoever knows the present one."""
+
+    def clean_oldpassword(self) -> str:
+        """Take a wrong one for what it is elsewhere: a guess, which counts like those at login."""
+        guess = guess_password(self.user.get_username())
+        try:
+            password = str(super().clean_oldpassword())
+        except forms.ValidationError:
+            guess.wrong()
+            raise
+        guess.right()
+        return password
 
 
 class ResetPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc] # the same
@@ -64,10 +82,10 @@ class SignupForm(forms.Form):
         help_text=gettext_lazy("Only for the day on which you have forgotten your password."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
-    password1 = _password(
+    password1 = password_field(
         gettext_lazy("Password"), "new-password", password_validators_help_text_html()
     )
-    password2 = _password(gettext_lazy("Password, once more"), "new-password")
+    password2 = password_field(gettext_lazy("Password, once more"), "new-password")
 
     def clean(self) -> dict[str, Any]:
         """Find all that is at fault at once; whether the name is free is the database's to say."""
@@ -82,9 +100,9 @@ class SignupForm(forms.Form):
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         """Make the account (allauth's call), or raise why there is none."""
-        del request
         given = self.cleaned_data
-        return register(given["username"], given["password1"], given["email"]), None
+        name, password, email = given["username"], given["password1"], given["email"]
+        return register(name, password, email, source=source_of(request)), None
 
     def refuse(self, refusal: Refusal) -> None:
         """Show why the account was not made."""

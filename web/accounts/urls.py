@@ -1,15 +1,15 @@
-"""The paths of accounts, by the names that allauth knows: those of its views that we offer."""
+"""The paths of accounts: our own, and allauth's views that we offer, by the names that it knows."""
 
 from allauth.account import views as allauth_views
 from django.urls import path, re_path
 from django.views.decorators.cache import never_cache
 
-from web.accounts import views
-from web.errors import View, only
+from web.accounts import data, views
+from web.errors import View, only, refusals_as_pages
 
 
 def _page(view: View, *methods: str) -> View:
-    return never_cache(only("GET", "HEAD", *methods)(view))
+    return never_cache(only("GET", "HEAD", *methods)(refusals_as_pages(view)))
 
 
 def _form(view: View) -> View:
@@ -17,6 +17,9 @@ def _form(view: View) -> View:
 
 
 urlpatterns = [
+    path("data", data.data, name="account_data"),
+    path("delete", data.delete, name="account_delete"),
+    path("deleted", data.deleted, name="account_deleted"),
     path("login", _form(views.LoginView.as_view()), name="account_login"),
     path("logout", _form(views.LogoutView.as_view()), name="account_logout"),
     path("signup", _form(views.SignupView.as_view()), name="account_signup"),

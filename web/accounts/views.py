@@ -10,9 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from polls.api.authentication import registration_is_open
+from polls.api.authentication import registration_is_open, source_of
+from polls.domain import rate_limits
+from polls.domain.rate_limits import Rate
 from polls.errors import Code, Refusal
-from web.accounts.forms import LoginForm, ResetPasswordForm, SignupForm
+from web.accounts.forms import ChangePasswordForm, LoginForm, ResetPasswordForm, SignupForm
 from web.errors import answer, wants_html
 from web.forms import point_to_first
 
@@ -58,6 +60,8 @@ class SignupView(_Form, views.SignupView):  # type: ignore[misc] # the same
         try:
             return super().form_valid(form)  # type: ignore[no-any-return] # the same
         except Refusal as refusal:
+            if not refusal.errors:
+                raise
             form.refuse(refusal)
             return self.form_invalid(form)  # type: ignore[no-any-return] # the same
 
@@ -75,6 +79,13 @@ class LogoutView(views.LogoutView):  # type: ignore[misc] # the same
 class PasswordChangeView(_Form, views.PasswordChangeView):  # type: ignore[misc] # the same
     """Change the password."""
 
+    form_class = ChangePasswordForm
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - Django's
+        """Take the form, not more often than people send it."""
+        rate_limits.count((Rate.PASSWORD_CHANGES_OF_ACCOUNT, str(request.user.pk)))
+        return super().post(request, *args, **kwargs)  # type: ignore[no-any-return] # the same
+
 
 class PasswordResetView(_Form, views.PasswordResetView):  # type: ignore[misc] # the same
     """Send a mail that leads to a new password, where the operator has set up mail."""
@@ -90,10 +101,14 @@ class PasswordResetView(_Form, views.PasswordResetView):  # type: ignore[misc] #
 
     def form_valid(self, form: Any) -> Any:  # noqa: ANN401 - the same
         """Send the mail, or say that it could not be sent."""
+        rate_limits.count(
+            (Rate.PASSWORD_RESETS_FROM_SOURCE, source_of(self.request)),
+            (Rate.PASSWORD_RESETS_OF_ADDRESS, form.cleaned_data["email"].lower()),
+        )
         try:
             return super().form_valid(form)
         except (SMTPException, OSError) as error:
-            logger.error("A mail could not be sent: %s", error)  # noqa: TRY400 - the server's word is enough
+            logger.error("A mail could not be sent: %s", _name_of(error))  # noqa: TRY400 - the name is enough
             form.add_error(None, _("The mail could not be sent. Try again later."))
             response = self.form_invalid(form)
             response.status_code = 503
@@ -102,3 +117,9 @@ class PasswordResetView(_Form, views.PasswordResetView):  # type: ignore[misc] #
 
 class PasswordResetFromKeyView(_Form, views.PasswordResetFromKeyView):  # type: ignore[misc] # the same
     """Set a new password, by the link of the mail."""
+
+
+def _name_of(error: SMTPException | OSError) -> str:
+    """Name a failure and its number; the server's own words may repeat whom a mail was for."""
+    number = getattr(error, "smtp_code", None) or getattr(error, "errno", None)
+    return f"{type(error).__name__} {number or ''}".strip()

@@ -13,10 +13,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from polls.domain import lifecycle
-from polls.domain.access import access_poll_for_owner
+from polls.domain.access import (
+    Viewer,
+    access_poll_for_organiser,
+    access_poll_for_owner,
+    role_of,
+)
 from polls.domain.polls import duplicate_poll
 from polls.domain.reset import reset_poll
 from polls.errors import CATALOGUE, Refusal
+from polls.models import Poll
 from web.desk import words
 from web.desk.pages import desk_page, go, owner_of, viewer_of
 from web.desk.polls import described
@@ -38,6 +44,7 @@ def _action(
     *,
     question: Question | None = None,
     back: str = "",
+    access: Callable[[uuid.UUID, Viewer], Poll] = access_poll_for_organiser,
 ) -> View:
     """Return the page of an action: by POST it is done, and a GET asks where there is a question.
 
@@ -47,13 +54,15 @@ def _action(
 
     @desk_page(*methods)
     def act(request: HttpRequest, poll_id: uuid.UUID) -> HttpResponse:
-        found = access_poll_for_owner(poll_id, viewer_of(request))
+        viewer = viewer_of(request)
+        found = access(poll_id, viewer)
         if request.method != "POST":
-            context = {**described(found), "question": question}
+            context = {**described(found, role_of(found, viewer)), "question": question}
             return render(request, "web/desk/confirm.html", context)
-        # From where one came: the list, or the poll's own page.
-        where = back or ("polls" if request.POST.get("back") == "polls" else "poll")
-        kwargs: dict[str, Any] = {} if where == "polls" else {"poll_id": found.id}
+        # From where one came: a list, or the poll's own page.
+        came = request.POST.get("back")
+        where = back or (came if came in {"polls", "shared"} else "poll")
+        kwargs: dict[str, Any] = {"poll_id": found.id} if where == "poll" else {}
         try:
             move(found.id)
         except Refusal as refusal:
@@ -98,12 +107,13 @@ delete = _action(
         gettext_lazy("Delete the poll"),
     ),
     back="polls",
+    access=access_poll_for_owner,
 )
 
 
 @desk_page("POST")
 def duplicate(request: HttpRequest, poll_id: uuid.UUID) -> HttpResponse:
     """Make a new draft with the same definition."""
-    found = access_poll_for_owner(poll_id, viewer_of(request))
+    found = access_poll_for_organiser(poll_id, viewer_of(request))
     made = duplicate_poll(found, owner_of(request))
     return go(request, "poll", _("This is the copy, a draft without votes."), poll_id=made.id)

@@ -9,8 +9,13 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from polls.domain.definition import MAX_OPTION_TEXT, MAX_OPTIONS, MAX_TITLE
-from polls.enums import Identity, Kind, Visibility
+from polls.domain.definition import (
+    MAX_NETWORK_CAP,
+    MAX_OPTION_TEXT,
+    MAX_OPTIONS,
+    MAX_TITLE,
+)
+from polls.enums import Identity, Kind, Secrecy, Visibility
 from polls.errors import Refusal
 from web.desk import words
 
@@ -23,14 +28,22 @@ KINDS = (
 )
 IDENTITIES = (
     (Identity.DEVICE.value, gettext_lazy("One vote for each browser, without a name")),
+    (Identity.CODE.value, gettext_lazy("One vote for each code that I hand out")),
     (Identity.ACCOUNT.value, gettext_lazy("One vote for each account")),
     (Identity.OPEN.value, gettext_lazy("As many votes as anybody likes")),
+)
+SECRECIES = (
+    (
+        Secrecy.CONFIDENTIAL.value,
+        gettext_lazy("Confidential: which ballot is whose is stored, and never shown"),
+    ),
+    (Secrecy.SECRET.value, gettext_lazy("Secret: which ballot is whose is not stored")),
 )
 VISIBILITIES = (
     (Visibility.ALWAYS.value, gettext_lazy("To everybody, as votes come in")),
     (Visibility.AFTER_VOTE.value, gettext_lazy("To whoever has voted")),
     (Visibility.AFTER_CLOSE.value, gettext_lazy("To everybody, when the poll is closed")),
-    (Visibility.OWNER.value, gettext_lazy("To me alone")),
+    (Visibility.OWNER.value, gettext_lazy("To its organisers and viewers alone")),
 )
 
 
@@ -89,6 +102,25 @@ class PollForm(forms.Form):
         label=gettext_lazy("Who may vote"),
         choices=IDENTITIES,
         initial=IDENTITIES[0][0],
+        required=False,
+    )
+    network_cap = forms.IntegerField(
+        label=gettext_lazy("Voters from one network, at most (empty: any number)"),
+        help_text=gettext_lazy(
+            "Where each browser has one vote. A hall behind one address counts as one network."
+        ),
+        required=False,
+        widget=forms.NumberInput(attrs={"min": 1, "max": MAX_NETWORK_CAP}),
+    )
+    secrecy = forms.ChoiceField(
+        label=gettext_lazy("Secrecy"),
+        help_text=gettext_lazy("A secret vote cannot be shown to its voter again, nor changed."),
+        choices=SECRECIES,
+        initial=SECRECIES[0][0],
+        required=False,
+    )
+    allow_change = forms.BooleanField(
+        label=gettext_lazy("Voters may change and withdraw their votes while the poll is open"),
         required=False,
     )
     results_visibility = forms.ChoiceField(
@@ -161,7 +193,7 @@ class PollForm(forms.Form):
         A browser leaves out fields that were disabled, so whatever is missing stays as it is.
         """
         found = {name: self.cleaned_data[name] for name in self.fields if name in self.data}
-        for name in ("kind", "identity", "results_visibility"):
+        for name in ("kind", "identity", "secrecy", "results_visibility"):
             if not found.get(name):
                 found.pop(name, None)
         if "min_selections" in found:

@@ -11,15 +11,22 @@ from django.utils.translation import gettext_lazy
 
 from polls.domain import lifecycle
 from polls.domain import polls as domain
-from polls.domain.access import access_event_for_owner, access_poll_for_owner
+from polls.domain.access import (
+    access_event_for_owner,
+    access_poll_for_organiser,
+    polls_shared_with,
+    role_of,
+)
 from polls.domain.definition import Definition
+from polls.domain.members import members_of
 from polls.domain.results import read_count
-from polls.enums import Status
+from polls.enums import OWNER, Role, Status
 from polls.errors import Code, Refusal
 from polls.models import Event, Poll
 from web import words as pages_words
 from web.addresses import qr_svg, way_in
 from web.desk import words
+from web.desk.codes import described_codes
 from web.desk.forms import PollForm, rows_of
 from web.desk.pages import desk_page, go, owner_of, viewer_of
 from web.embed import embed_line
@@ -39,19 +46,23 @@ def polls(request: HttpRequest) -> HttpResponse:
     context = {
         "page": shown,
         "polls": [described(found) for found in shown],
+        "shared": polls_shared_with(viewer_of(request)).exists(),
         "texts": words.texts(),
     }
     return render(request, "web/desk/polls.html", context)
 
 
-def described(found: Poll) -> dict[str, Any]:
-    """Return what the desk shows of a poll, wherever it stands."""
+def described(found: Poll, role: str | None = OWNER) -> dict[str, Any]:
+    """Return what the desk shows of a poll, wherever it stands, to somebody with this role."""
     status = found.status_now
     return {
         "poll": found,
         "status": status,
         "status_word": pages_words.word_of(status),
         "ballots": found.tally.ballots,
+        "owned": role == OWNER,
+        "runs": role in {OWNER, Role.ORGANISER},
+        "role_word": words.role_word(role),
     }
 
 
@@ -128,17 +139,17 @@ def _show_new(
 @desk_page("GET", "HEAD", "POST")
 def poll(request: HttpRequest, poll_id: uuid.UUID) -> HttpResponse:
     """Show where a poll stands, how people get to it, and its definition. A POST changes that."""
-    found = access_poll_for_owner(poll_id, viewer_of(request))
+    found = access_poll_for_organiser(poll_id, viewer_of(request))
     if request.method != "POST":
-        form = _form_of(found)
+        form = form_of(found)
         form.freeze(domain.frozen_fields(found))
-        return _show(request, found, form)
-    form = _form_of(found, request)
+        return show(request, found, form)
+    form = form_of(found, request)
     if command := request.POST.get("do"):
         form.rearrange(command)
-        return _show(request, found, form, editing=True)
+        return show(request, found, form, editing=True)
     if not form.is_valid():
-        return _show(request, found, form, editing=True, status=400)
+        return show(request, found, form, editing=True, status=400)
     try:
         domain.edit_poll(found.id, form.changes())
     except Refusal as refusal:
@@ -147,11 +158,11 @@ def poll(request: HttpRequest, poll_id: uuid.UUID) -> HttpResponse:
         form.refuse(refusal)
         if refusal.code == Code.POLL_FROZEN:
             form.add_error(None, words.too_late())
-        return _show(request, found, form, editing=True, status=refusal.status)
+        return show(request, found, form, editing=True, status=refusal.status)
     return go(request, "poll", _("Your changes are kept."), poll_id=found.id)
 
 
-def _form_of(found: Poll, request: HttpRequest | None = None) -> PollForm:
+def form_of(found: Poll, request: HttpRequest | None = None) -> PollForm:
     """Return the form of a poll as it stands, or as it has been filled in."""
     definition = domain.definition_of(found)
     default = Definition(title="", options=definition.options, kind=found.kind).most_selections
@@ -166,6 +177,9 @@ def _form_of(found: Poll, request: HttpRequest | None = None) -> PollForm:
         "min_selections": found.min_selections,
         "max_selections": None if found.max_selections == default else found.max_selections,
         "identity": found.identity,
+        "network_cap": found.network_cap,
+        "secrecy": found.secrecy,
+        "allow_change": found.allow_change,
         "results_visibility": found.results_visibility,
         "embed_origins": "\n".join(found.embed_origins),
         **times,
@@ -174,22 +188,32 @@ def _form_of(found: Poll, request: HttpRequest | None = None) -> PollForm:
     return PollForm(data, initial=initial, rows=list(definition.options))
 
 
-def _show(
+def show(  # noqa: PLR0913 - what a form has come to
     request: HttpRequest,
     found: Poll,
     form: PollForm,
     *,
     editing: bool = False,
+    problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """Show a poll's page; what is frozen by now is shown as it stands, whatever was sent."""
+    """Show a poll's page; what is frozen by now is shown as it stands, whatever was sent.
+
+    `problem` is why somebody could not be made a member.
+    """
     form.freeze(domain.frozen_fields(found), rows=domain.definition_of(found).options)
     if status != 200:  # noqa: PLR2004 - HTTP
         form.point()
     way = way_in(request, found.join_code)
     counted = {option.id: option.votes for option in read_count(found).options}
+    role = role_of(found, viewer_of(request))
     context = {
-        **described(found),
+        **described(found, role),
+        **described_codes(found),
+        "members": [(one, words.role_word(one.role)) for one in members_of(found.id)],
+        "roles": [(role.value, words.role_word(role)) for role in Role],
+        "problem": problem,
+        "rules": pages_words.rules_in_words(found),
         "form": form,
         "editing": editing or found.status == Status.DRAFT,
         "frozen": "kind" in domain.frozen_fields(found),
@@ -197,7 +221,7 @@ def _show(
         **way,
         "qr": qr_svg(way["address"]),
         "embed": embed_line(request, found),
-        "event": Event.objects.filter(places__poll=found).first(),
+        "event": Event.objects.filter(places__poll=found).first() if role == OWNER else None,
         "ahead": found.opens_at is not None and found.status == Status.DRAFT,
         "texts": words.texts(),
     }

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import MAX_TOKEN_NAME, ApiToken
-from polls.api.accounts import revoke_token
+from polls.api.accounts import issue_token, revoke_token
 from web.desk import words
 from web.desk.pages import desk_page, go, owner_of
 
@@ -33,7 +33,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
     secret, status = "", 200
     if form.is_bound:
         if form.is_valid():
-            secret, status = ApiToken.issue(owner, name=form.cleaned_data["name"])[1], 201
+            secret, status = issue_token(owner, form.cleaned_data["name"])[1], 201
             form = TokenForm()
         else:
             status = 400

@@ -45,6 +45,13 @@ if (places.size) {
   new Many(new URL("/ws/", location.href), [...places.keys()], { onState: draw, onConnection: tell });
 }
 
+// -- what is printed --------------------------------------------------------------------------
+
+for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("[data-print]"))) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // -- what is copied ---------------------------------------------------------------------------
 
 /** @param {HTMLElement} from @returns {Promise<void>} */

@@ -95,3 +95,15 @@ function showNumbers() {
 
 kind.addEventListener("change", showNumbers);
 showNumbers();
+
+const identity = /** @type {HTMLSelectElement} */ (form.elements.namedItem("identity"));
+const cap = /** @type {HTMLInputElement} */ (form.elements.namedItem("network_cap"));
+
+/** A number that stands where it cannot be stays in sight: it is told what is wrong with it. */
+function showCap() {
+  const network = /** @type {HTMLElement} */ (form.querySelector("#network"));
+  network.hidden = identity.value !== "device" && !cap.value;
+}
+
+identity.addEventListener("change", showCap);
+showCap();

@@ -4,6 +4,7 @@
 import { recall, start } from "./ballot.js";
 import { call, mayPass, pause, withoutCookies } from "./lib/http.js";
 import { delay } from "./lib/live.js";
+import { asksCode } from "./parts/code.js";
 import { root } from "./parts/page.js";
 
 const KEPT = "polls.voter";
@@ -45,6 +46,7 @@ async function find() {
 }
 
 async function headers() {
+  if (asksCode()) return {}; // it is the voter
   token ??= find();
   token.catch(() => (token = undefined)); // and the next one asks anew
   return { "X-Voter-Token": await token };
@@ -63,6 +65,6 @@ new ResizeObserver(() => {
   parent.postMessage({ type: "polls:height", height: document.documentElement.offsetHeight }, "*");
 }).observe(document.body);
 
-if (kept()) recall(headers);
+if (kept() && !asksCode()) recall(headers);
 // Only where a vote opens the results does the socket need to know whose it is.
 start(headers, root.dataset.followsVotes === "yes" ? ticket : undefined);

@@ -18,7 +18,7 @@ import { call } from "./http.js";
  * @property {(state: State) => void} onState
  * @property {(connection: Connection) => void} onConnection
  * @property {(event: import("./live.js").Event) => void} [onEvent]  where an event is followed
- * @property {() => Promise<string>} [ticket]
+ * @property {() => Promise<string | undefined>} [ticket]
  * @property {() => Promise<Record<string, string>>} [headers]  that say who asks
  */
 

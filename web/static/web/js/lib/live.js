@@ -16,10 +16,9 @@
 /**
  * @typedef {object} Options
  * @property {(state: State | null) => void} onState  for each new state; null: nothing may be shown
- * @property {(connection: Connection, code?: number) => void} [onConnection]  when that changes;
- *   the close code where it is over
+ * @property {(connection: Connection, code?: number) => void} [onConnection]  the code once over
  * @property {(event: Event) => void} [onEvent]  for an event's socket, which ends with no poll
- * @property {() => Promise<string>} [ticket]  fetches a live ticket, anew for each connection
+ * @property {() => Promise<string | undefined>} [ticket]  fetches a live ticket, if one is needed
  * @property {number} [silenceMs]  without any frame, after which a connection counts as dead
  */
 
@@ -55,9 +54,8 @@ export function apply(state, frame) {
 }
 
 /**
- * Return how many ms to wait after so many failures. The whole of it is chance, from 0 up to 1
- * (full jitter): thousands who lost the same server do not come back in the same instant.
- * @param {number} failures
+ * Return how many ms to wait after so many failures: all of it chance (full jitter), or thousands
+ * who lost the same server would come back in the same instant. @param {number} failures
  */
 export function delay(failures, chance = Math.random()) {
   return chance * Math.min(CAP_MS, BASE_MS * 2 ** failures);
@@ -68,8 +66,7 @@ export class Live {
   /** @type {State | null} */ state = null;
   /** @type {WebSocket | undefined} */ #socket;
   /** @type {Connection | undefined} */ #connection;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer; // while connected until the silence is too long, else until the next try
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer; // of the silence, or of the next try
   #failures = 0;
   #turn = 0; // one more for each connection that was let go
 
@@ -80,6 +77,9 @@ export class Live {
     this.options = options;
     this.#connect();
   }
+
+  /** Connect anew, where one may see more by now. */
+  again = () => this.#connection !== "over" && (this.#letGo(), this.#connect());
 
   /** Stop following. */
   close = () => this.#end(1000);

@@ -1,11 +1,13 @@
 // @ts-check
 // Draw the ballot of whichever poll an event shows, from what its socket tells: a hall of phones
 // turns to the next question without asking for anything.
+import { newKey } from "../lib/sending.js";
 import { text } from "../lib/words.js";
 import { element, root, show, write } from "./page.js";
+import { rules } from "./rules.js";
 
 /** @typedef {import("../ballots/choices.js").Question & { poll: string, revision: number, title: string,
- *   description: string, identity: string, results_visibility: string }} Question */
+ *   description: string, results_visibility: string } & import("./rules.js").Rules} Question */
 
 /** Whether a page cannot turn to a question by itself: logging in needs the server. */
 export const needsServer = (/** @type {Question | null} */ question) =>
@@ -14,12 +16,6 @@ export const needsServer = (/** @type {Question | null} */ question) =>
 /** Whether the page shows a question as it stands. @param {Question} question */
 export const isShown = ({ poll, revision }) =>
   root.dataset.poll === poll && root.dataset.revision === `${revision}`;
-
-/** Return a new key: sent twice, a ballot counts once. */
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(24));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
-}
 
 /**
  * Turn the page to a question, or to nothing. The form is disabled until its status is known.
@@ -41,12 +37,16 @@ export function turn({ title, current }, ballot) {
   for (const when of root.querySelectorAll(".when")) when.remove();
   for (const id of ["ballots", "results"]) show(id, false);
   write("hidden", text("hidden_because")[question?.results_visibility ?? ""] ?? "");
-  write("identity", text("identity")[question?.identity ?? ""] ?? "");
+  write("rules", question ? rules(question) : "");
   const { dataset } = root;
   dataset.poll = question?.poll ?? "";
   dataset.revision = `${question?.revision ?? ""}`;
   dataset.status = "";
-  dataset.voted = dataset.shown = "no";
+  dataset.voted = dataset.withdrawn = dataset.shown = "no";
+  dataset.identity = question?.identity ?? "";
+  dataset.secrecy = question?.secrecy ?? "";
+  dataset.change = question?.allow_change ? "yes" : "no";
+  dataset.followsVotes = question?.results_visibility === "after_vote" ? "yes" : "no";
   if (!question) return;
   dataset.self = `/api/v1/polls/${question.poll}/`;
   dataset.vote = `${dataset.self}votes/`;

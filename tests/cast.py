@@ -109,6 +109,21 @@ class Person:
         choices = [poll["options"][place]["id"] for place in places]
         return self.post(poll["links"]["vote"], {"choices": choices}, **headers)
 
+    def replace_vote(self, poll: dict[str, Any], *places: int, **headers: str) -> Any:
+        """Replace their vote by one for the options at these places."""
+        choices = [poll["options"][place]["id"] for place in places]
+        return self.call("PUT", poll["links"]["vote"], {"choices": choices}, **headers)
+
+    def withdraw(self, poll: dict[str, Any], **headers: str) -> Any:
+        """Withdraw their vote."""
+        return self.delete(poll["links"]["vote"], **headers)
+
+    def own_vote(self, poll: dict[str, Any], **headers: str) -> Any:
+        """Return what they are told of their own vote."""
+        answer = self.get(poll["links"]["vote"], **headers)
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
 
 def sign_up(name: str) -> Person:
     """Return somebody with an account."""

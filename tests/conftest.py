@@ -1,7 +1,9 @@
 """The cast, and the servers they meet."""
 
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +12,25 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 
 # Before they are imported: their asserts show both sides.
-pytest.register_assert_rewrite("tests.cast", "tests.polls.wire")
+pytest.register_assert_rewrite("tests.cast", "tests.polls.limiting", "tests.polls.wire")
 
-from polls.domain.ballot_box import close_ballot_box  # noqa: E402 - see above
+from polls.domain import rate_limits  # noqa: E402 - see above
+from polls.domain.ballot_box import close_ballot_box  # noqa: E402 - the same
+from polls.domain.rate_limits import Rate  # noqa: E402 - the same
 from tests.cast import Person, sign_up  # noqa: E402 - the same
 from tests.live import Caller, Server  # noqa: E402 - the same
 from tests.polls.doors import Stage  # noqa: E402 - the same
+from tests.stack import LEFT_OUT, LONGEST  # noqa: E402 - the same
 
+TESTS = Path(__file__).parent
+collect_ignore = LEFT_OUT
 WRITTEN_BY_MIGRATIONS = {"auth.Permission", "contenttypes.ContentType"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules that take longest first, each with its tests in their order."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +53,10 @@ def _quick_flush() -> Iterator[None]:
     def empty_tables(_: TransactionTestCase) -> None:
         connection.close_if_unusable_or_obsolete()  # a test may have cut it
         with transaction.atomic(), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                # How foreign keys are checked was planned while the tables were empty: each row
+                # would read all of a table that many votes have filled since.
+                cursor.execute("DISCARD PLANS")
             for model in reversed(apps.get_models(include_auto_created=True)):
                 if model._meta.label not in WRITTEN_BY_MIGRATIONS:
                     cursor.execute(f"DELETE FROM {model._meta.db_table}")
@@ -47,6 +64,23 @@ def _quick_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_tables)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_attempts_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count attempts afresh: emptying Redis would take from whoever else is at it."""
+    secret = os.urandom(32)
+    monkeypatch.setattr(rate_limits, "_secret", lambda: secret)
+
+
+@pytest.fixture
+def only(settings: Any) -> Callable[..., None]:
+    """Let something be done once a minute, or so often."""
+
+    def limit(rate: Rate, times: int = 1) -> None:
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, rate: (times, 60)}
+
+    return limit
 
 
 @pytest.fixture
@@ -97,7 +131,10 @@ def made_stage(live: Server) -> Stage:
     token = organiser.get("/api/v1/auth/tokens/").json()[0]["id"]
     event = organiser.post("/api/v1/events/", {"title": "An evening"}).json()["id"]
     caller = Caller(live, {**organiser.headers, **live.voter().headers})
+    member = f"member-{uuid.uuid4().hex[:12]}"
+    live.sign_up(member)
     names = {"poll": poll["id"], "code": poll["join_code"], "token": token, "event": event}
+    names["member"] = member
     return Stage(live, caller, names)
 
 

@@ -1,6 +1,7 @@
 """A real server process on a database of its own, for tests over the wire."""
 
 import atexit
+import functools
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 import uuid
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 
@@ -18,10 +20,41 @@ from devtools import servers
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
+SETTINGS = "tests.live_settings"
+_PREPARE = """
+import django
+django.setup()
+from polls_project import serve
+serve._prepare_database()
+"""
+
+
+@functools.cache
+def _prepared() -> str:
+    """Prepare a database as the service does at its first start; return its name or file."""
+    folder = tempfile.mkdtemp(prefix="polls-prepared-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    environment = {**os.environ, "DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": SETTINGS}
+    found = f"{folder}/polls.sqlite3"
+    if os.environ["STACK"] == "servers":
+        url = servers.create_database(os.environ["DATABASE_URL"], "polls_prepared")
+        environment["DATABASE_URL"] = url
+        found = urlsplit(url).path[1:]
+    command = [sys.executable, "-c", _PREPARE]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return found
+
+
+def new_database() -> str:
+    """Return the URL of a copy of what a first start prepares: to migrate takes a second."""
+    return servers.create_database(os.environ["DATABASE_URL"], "polls_live", template=_prepared())
 
 
 class Server:
-    """`python -m polls_project.serve` on a free port, with its own data."""
+    """`python -m polls_project.serve` on a free port, with its own data.
+
+    That is a copy of what a first start leaves: on SQLite the examples are in it.
+    """
 
     def __init__(self, **environment: str) -> None:
         self.port = servers.free_port()
@@ -34,13 +67,13 @@ class Server:
             **os.environ,
             "DATA_DIR": self.folder,
             "PORT": str(self.port),
-            "DJANGO_SETTINGS_MODULE": "polls_project.settings.base",
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
             **environment,
         }
-        if os.environ["STACK"] == "servers" and "DATABASE_URL" not in environment:
-            self.environment["DATABASE_URL"] = servers.create_database(
-                os.environ["DATABASE_URL"], "polls_live"
-            )
+        if os.environ["STACK"] == "embedded":
+            shutil.copy(_prepared(), self.folder)
+        elif "DATABASE_URL" not in environment:
+            self.environment["DATABASE_URL"] = new_database()
         self.process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:

@@ -104,15 +104,10 @@ class Deployed:
             "DATA_DIR": str(self.data),
         }
         found["TRUSTED_PROXIES"] += ",127.0.0.1"
-        if os.environ["STACK"] == "servers":
-            found["DATABASE_URL"] = servers.create_database(
-                os.environ["DATABASE_URL"], "polls_deployed"
-            )
-            found["REDIS_URL"] = os.environ["REDIS_URL"]
-        else:
-            self.data.mkdir()  # as the image has it
-            del found["DATABASE_URL"], found["REDIS_URL"]
-            found["WEB_WORKERS"] = "1"
+        found["DATABASE_URL"] = servers.create_database(
+            os.environ["DATABASE_URL"], "polls_deployed"
+        )
+        found["REDIS_URL"] = os.environ["REDIS_URL"]
         return found
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:

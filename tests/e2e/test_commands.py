@@ -409,7 +409,12 @@ def test_two_processes_never_run_a_server_on_one_folder(folder: Path) -> None:
         found = subprocess.run(
             STACK,
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "TMPDIR": str(folder), "DATA_DIR": str(folder)},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "TMPDIR": str(folder),
+                "DATA_DIR": str(folder),
+            },
             capture_output=True,
             text=True,
             check=False,

@@ -50,15 +50,14 @@ def _assert_all_is_well(found: "subprocess.CompletedProcess[str]") -> None:
     assert "median" in found.stdout
 
 
-def test_demo_holds_at_a_service_that_it_is_given(on_postgres: bool) -> None:  # noqa: FBT001
-    processes = "2" if on_postgres else "1"
-    with Server(WEB_WORKERS=processes) as server:
+def test_demo_holds_at_a_service_that_it_is_given() -> None:
+    with Server(WEB_WORKERS="2") as server:
         found = _demo(POLLS_URL=server.url)
     _assert_all_is_well(found)
     assert server.url in found.stdout
     held = re.findall(r"process \d+ holds (\d+)", found.stdout)
     assert sum(map(int, held)) == DASHBOARDS
-    assert len(held) <= int(processes)
+    assert len(held) <= 2
 
 
 def test_demo_holds_at_a_service_of_its_own_on_postgresql_and_redis() -> None:

@@ -102,9 +102,7 @@ def test_a_count_that_goes_back_is_found() -> None:
     assert not dashboard.shows("p", Count(5, 5, {"a": 5}))
 
 
-def test_live_part_runs_and_finds_nothing(on_postgres: bool) -> None:  # noqa: FBT001
-    if not on_postgres:
-        pytest.skip("its service runs on PostgreSQL")
+def test_live_part_runs_and_finds_nothing() -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.soak", "--only", "live"),

@@ -10,9 +10,9 @@ from django.db.models import Count, Sum
 from polls.domain import voting
 from polls.domain.ballot_paper import BallotPaper, load_ballot_paper
 from polls.domain.definition import Definition
-from polls.domain.flush import Counted
+from polls.domain.outcomes import Counted
 from polls.domain.polls import create_poll
-from polls.domain.statements import Cast, Tallied
+from polls.domain.statements import Action, Cast, Tallied
 from polls.ids import new_join_code, uuid7
 from polls.models import (
     Ballot,
@@ -64,11 +64,18 @@ def new_papers(owner: Person, count: int) -> list[BallotPaper]:
 
 
 def make_cast(
-    paper: BallotPaper, *places: int, voter: str | None = None, key: str | None = None
+    paper: BallotPaper,
+    *places: int,
+    voter: str | None = None,
+    key: str | None = None,
+    network: str = "192.0.2.1",
+    action: Action = Action.CAST,
 ) -> Cast:
     """Return a checked vote for the options at these places; each nameless voter is another."""
     chosen = paper.canonical([list(paper.options)[place] for place in places])
-    return voting.make_cast(paper, voter or uuid.uuid4().hex, key, chosen)
+    ballot = voting.NO_BALLOT if action is Action.WITHDRAW else chosen
+    sender = voting.Voter(idempotency_key=key, network=network)
+    return voting.make_cast(paper, voter or uuid.uuid4().hex, sender, ballot, action)
 
 
 def counted(cast: Cast, seq: int) -> Counted:

@@ -15,11 +15,13 @@ EVENT = "/api/v1/events/{event}/"
 DOORS = {
     "register": ("POST", "/api/v1/auth/register/"),
     "tokens": ("POST", "/api/v1/auth/tokens/"),
+    "erase": ("DELETE", "/api/v1/auth/account/"),
     "new poll": ("POST", "/api/v1/polls/"),
     "change": ("PATCH", POLL),
     "codes": ("POST", f"{POLL}codes/"),
     "new event": ("POST", "/api/v1/events/"),
     "change of event": ("PATCH", EVENT),
+    "member": ("PUT", f"{POLL}members/{{member}}/"),
     "vote": ("POST", VOTES),
     "other vote": ("PUT", VOTES),
     "ticket": ("POST", "/api/v1/live-tickets/"),
@@ -34,6 +36,9 @@ BODILESS = {
     "withdraw": ("DELETE", VOTES),
     "revoke": ("DELETE", "/api/v1/auth/tokens/{token}/"),
     "list": ("GET", "/api/v1/polls/"),
+    "shared list": ("GET", "/api/v1/polls/shared/"),
+    "member list": ("GET", f"{POLL}members/"),
+    "no member": ("DELETE", f"{POLL}members/{{member}}/"),
     "read": ("GET", POLL),
     "delete event": ("DELETE", EVENT),
     "read event": ("GET", EVENT),
@@ -44,6 +49,7 @@ BODILESS = {
     "own vote": ("GET", VOTES),
     "join": ("GET", "/api/v1/join/{code}/"),
     "limits": ("GET", "/api/v1/limits/"),
+    "export": ("GET", "/api/v1/auth/account/"),
     "token list": ("GET", "/api/v1/auth/tokens/"),
 }
 ANY_DOOR = pytest.mark.parametrize("door", DOORS)

@@ -204,7 +204,7 @@ def test_tokens_are_listed_newest_first_without_their_secrets(alice: Person, bob
     assert answer.headers["Cache-Control"] == "private, no-store"
 
 
-def test_revoked_token_does_not_count_any_more(alice: Person) -> None:
+def test_row_03_revoked_token_does_not_count_any_more(alice: Person) -> None:
     issued = get_token("alice").json()
     gone = bearer(issued["token"])
     answer = alice.delete(f"{TOKENS}{issued['id']}/")
@@ -320,7 +320,7 @@ def test_session_cookie_writes_with_a_csrf_token() -> None:
         ("DELETE", "{event}"),
     ],
 )
-def test_session_cookie_without_a_csrf_token_writes_nothing(
+def test_row_22_session_cookie_without_a_csrf_token_writes_nothing(
     method: str, path: str, headers: dict[str, str]
 ) -> None:
     sam = signed_in("sam")
@@ -378,6 +378,9 @@ def test_session_without_a_csrf_token_keeps_nobody_from_voting_without_an_accoun
     [
         (b'{"title": ', "application/json", (400, "malformed")),
         (b"title=Lunch", "application/x-www-form-urlencoded", (415, "unsupported_media_type")),
+        (b"&" * 2000, "application/x-www-form-urlencoded", (415, "unsupported_media_type")),
+        (b"{}", "multipart/form-data", (415, "unsupported_media_type")),
+        (b"", "multipart/form-data", (400, "malformed")),
         (
             b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nLunch\r\n--x--\r\n',
             "multipart/form-data; boundary=x",

@@ -42,6 +42,7 @@ _POLL_TYPES = {
 TYPES: dict[str, dict[str, str]] = {
     "register": {"text": "username password email"},
     "tokens": {"text": "username password name"},
+    "erase": {"text": "password"},
     "new poll": {**_POLL_TYPES, "text": f"{_POLL_TYPES['text']} status"},
     "change": _POLL_TYPES,
     "codes": {"number": "count"},
@@ -73,7 +74,9 @@ def with_field(door: str, name: str, value: str) -> bytes:
         for name in names.split()
     ],
 )
-def test_value_of_another_type_is_malformed(stage: Stage, door: str, name: str, kind: str) -> None:
+def test_row_17_31_value_of_another_type_is_malformed(
+    stage: Stage, door: str, name: str, kind: str
+) -> None:
     values, detail = WRONG[kind]
     errors = [(name, "wrong_type", detail)]
     for value in values:
@@ -87,6 +90,7 @@ def test_value_of_another_type_is_malformed(stage: Stage, door: str, name: str, 
     [
         ("register", "username password email"),
         ("tokens", "username password name"),
+        ("erase", "password"),
         (
             "new poll",
             (

@@ -71,13 +71,17 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 
 @ANY_DOOR
 @pytest.mark.parametrize("body", UNREADABLE)
-def test_body_that_cannot_be_read_is_malformed(stage: Stage, door: str, body: str) -> None:
+def test_row_17_30_31_32_body_that_cannot_be_read_is_malformed(
+    stage: Stage, door: str, body: str
+) -> None:
     sent, detail = UNREADABLE[body]
     assert_problem(stage.send(door, sent), 400, "malformed", detail=detail)
 
 
 @ANY_DOOR
-def test_nesting_of_a_hundred_thousand_is_refused_by_size_or_depth(stage: Stage, door: str) -> None:
+def test_row_32_nesting_of_a_hundred_thousand_is_refused_by_size_or_depth(
+    stage: Stage, door: str
+) -> None:
     answer = stage.send(door, b'{"x": %s}' % (b"[" * 100_000 + b"]" * 100_000))
     if door in {"vote", "other vote"}:
         assert_problem(answer, 413, "body_too_large", detail="The body may have 65536 bytes.")
@@ -86,7 +90,7 @@ def test_nesting_of_a_hundred_thousand_is_refused_by_size_or_depth(stage: Stage,
 
 
 @ANY_DOOR
-def test_field_that_there_is_not_is_refused_by_name(stage: Stage, door: str) -> None:
+def test_row_16_field_that_there_is_not_is_refused_by_name(stage: Stage, door: str) -> None:
     unknown = ("nope", "unknown_field", "There is no such field.")
     answer = stage.send(door, b'{"nope": 1}')
     # A vote is told in a sentence; everything else names all it can.
@@ -118,7 +122,7 @@ def test_encoded_body_is_unsupported(stage: Stage, door: str) -> None:
 
 
 @pytest.mark.parametrize("door", [*DOORS, *BODILESS])
-def test_parameter_that_comes_twice_is_refused_by_name(stage: Stage, door: str) -> None:
+def test_row_17_parameter_that_comes_twice_is_refused_by_name(stage: Stage, door: str) -> None:
     errors = [("page", "repeated", "A parameter comes once.")]
     for query in ("?page=1&page=2", "?page=1&x=1&page=1", "?page&page", "?page=&p%61ge="):
         answer = stage.send(door, query=query)

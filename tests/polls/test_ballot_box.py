@@ -15,7 +15,7 @@ from polls.domain import ballot_box as module
 from polls.domain import deadline, lifecycle, voting
 from polls.domain.ballot_box import BallotBox, write_batch
 from polls.domain.ballot_paper import BallotPaper
-from polls.domain.flush import Counted, Outcome, Replayed
+from polls.domain.outcomes import Counted, Outcome, Replayed
 from polls.domain.statements import Cast
 from polls.errors import Code, Refusal
 from polls.models import PollTally

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from polls.domain.ballot_box import write_batch
-from polls.domain.flush import Counted, Outcome, Replayed
+from polls.domain.outcomes import Counted, Outcome, Replayed
 from polls.domain.statements import Cast, Postgres
 from polls.errors import Code
 from tests.cast import Person, new_key

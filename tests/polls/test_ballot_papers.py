@@ -19,7 +19,7 @@ from django.utils import timezone
 from polls.domain import ballot_box, ballot_paper, voting
 from polls.domain.ballot_box import BallotBox, write_batch
 from polls.domain.ballot_paper import BallotPaper, KeyedHash, load_ballot_paper, papers
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.statements import Cast
 from polls.domain.voters import issue_voter_token
 from polls.models import Poll

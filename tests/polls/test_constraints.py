@@ -16,7 +16,11 @@ from tests.polls.catalogue import broken_foreign_key, constraint_of, constraints
 from tests.polls.rows import FRESH, IMPLIED, REFUSED, WORLD, Row
 
 # PostgreSQL has a type for JSON, SQLite a CHECK.
-JSON_COLUMNS = [("polls_poll", "embed_origins"), ("polls_liveticket", "polls")]
+JSON_COLUMNS = [
+    ("polls_poll", "embed_origins"),
+    ("polls_liveticket", "polls"),
+    ("polls_liveticket", "code_voters"),
+]
 JSON_CHECKS = {f"{table}: CHECK {column}" for table, column in JSON_COLUMNS}
 
 

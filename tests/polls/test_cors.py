@@ -39,7 +39,7 @@ def granted(answer: requests.Response) -> dict[str, str]:
     }
 
 
-def test_page_of_a_named_site_may_vote(partnered: Server) -> None:
+def test_row_23_page_of_a_named_site_may_vote(partnered: Server) -> None:
     asked = preflight(partnered)
     assert asked.status_code == 200
     assert granted(asked)["access-control-allow-origin"] == PARTNER
@@ -71,7 +71,7 @@ def test_page_of_a_named_site_may_vote(partnered: Server) -> None:
     ],
     ids=str,
 )
-def test_preflight_that_is_not_granted_is_a_problem_like_any_other(
+def test_row_23_preflight_that_is_not_granted_is_a_problem_like_any_other(
     partnered: Server, asked: dict[str, Any]
 ) -> None:
     answer = preflight(partnered, **asked)

@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from devtools import servers
 from polls.domain import ballot_box, deadline
 from polls.domain.ballot_box import BallotBox, close_ballot_box, write_batch
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.statements import Cast
 from tests.cast import Person, new_key
 from tests.cast import voter as new_voter

@@ -130,7 +130,7 @@ def _held(poll_id: uuid.UUID) -> Iterator[None]:
 def test_poll_that_somebody_holds_keeps_no_other_from_closing(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "_stuck", lifecycle._LeftAlone(60))
+    monkeypatch.setattr(lifecycle, "_stuck", lifecycle.LeftAlone(60))
     held, free = (_due(alice, **OVER) for _ in range(2))
     assert held < free  # it comes first
     with _held(held):
@@ -139,7 +139,7 @@ def test_poll_that_somebody_holds_keeps_no_other_from_closing(
         assert Poll.objects.get(id=held).status == "open"
     lifecycle.settle_due_polls()
     assert Poll.objects.get(id=held).status == "open"  # it is left alone for a while
-    monkeypatch.setattr(lifecycle, "_stuck", lifecycle._LeftAlone(0))
+    monkeypatch.setattr(lifecycle, "_stuck", lifecycle.LeftAlone(0))
     lifecycle.settle_due_polls()
     assert Poll.objects.get(id=held).status == "closed"
 

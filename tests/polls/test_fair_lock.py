@@ -16,7 +16,7 @@ from django.db.utils import ConnectionHandler
 from pytest_django.plugin import DjangoDbBlocker
 
 from polls.domain.ballot_box import write_batch
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.polls import edit_poll
 from polls.domain.statements import Cast
 from polls_project.sqlite.base import FairLock, _lock_of

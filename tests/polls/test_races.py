@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 
 from polls.domain import ballot_box
 from polls.domain.ballot_box import BallotBox, write_batch
-from polls.domain.flush import Counted, Outcome, Replayed
+from polls.domain.outcomes import Counted, Outcome, Replayed
 from polls.domain.statements import Cast, Postgres
 from polls.errors import Code
 from tests.cast import Person, new_key

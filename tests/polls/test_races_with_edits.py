@@ -11,7 +11,7 @@ from django.db.models import Count
 from polls.domain import voters, voting
 from polls.domain.ballot_box import BallotBox
 from polls.domain.ballot_paper import BallotPaper
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.polls import edit_poll
 from polls.domain.statements import Cast
 from polls.errors import Code, Refusal

@@ -10,8 +10,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from polls.domain.current import Current, read_current
-from polls.domain.flush import Counted
 from polls.domain.lifecycle import close_poll, delete_poll
+from polls.domain.outcomes import Counted
 from polls.domain.reading_desk import ReadingDesk
 from polls.errors import Code
 from polls.models import Poll
@@ -22,7 +22,7 @@ from tests.polls.threads import PATIENCE, beside, boxes, together, wait_until
 
 Found = dict[uuid.UUID, Current]
 Reading = Current | Code | None
-Desk = ReadingDesk[Current]
+Desk = ReadingDesk[uuid.UUID, Current]
 
 
 class Readings:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection
 from polls.domain import lifecycle, results
 from polls.domain.ballot_paper import BallotPaper
 from polls.domain.database import clock
-from polls.domain.flush import Counted
+from polls.domain.outcomes import Counted
 from polls.models import Ballot, Option, Poll, PollTally, Selection, Tally
 from tests.cast import Person
 from tests.polls.ballots import make_cast, new_papers, stored, voted
@@ -188,7 +188,7 @@ def _lose_selections(poll_id: uuid.UUID) -> None:
 
 
 def _add_ballot(poll_id: uuid.UUID) -> None:
-    Ballot.objects.create(poll_id=poll_id, receipt=b"x" * 16)
+    Ballot.objects.create(poll_id=poll_id, id=uuid.uuid4(), receipt=b"x" * 16)
 
 
 Tamper = Callable[[uuid.UUID], None]
@@ -265,6 +265,6 @@ def test_tampered_poll_is_not_recounted_every_second(
         Tally.objects.filter(poll=paper.poll_id, option_id=option_id).update(votes=votes)
     lifecycle.certify_closed_polls()
     assert _certified_at(paper) is None
-    monkeypatch.setattr(lifecycle, "_disagreed", lifecycle._LeftAlone(0))
+    monkeypatch.setattr(lifecycle, "_disagreed", lifecycle.LeftAlone(0))
     lifecycle.certify_closed_polls()
     assert _certified_at(paper) is not None

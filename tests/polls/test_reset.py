@@ -10,9 +10,9 @@ import pytest
 
 from polls.domain import reset, results, voters, voting
 from polls.domain.ballot_paper import papers
-from polls.domain.flush import Counted, Outcome
+from polls.domain.outcomes import Counted, Outcome
 from polls.domain.statements import Cast, Postgres
-from polls.errors import Refusal
+from polls.errors import Code, Refusal
 from polls.models import Ballot, Poll, PollKey, Selection, TallyBucket
 from tests.cast import Person, assert_problem, new_key, voter, votes_of
 from tests.polls.ballots import casts_of, disagreements, make_cast, new_paper, stored, voted
@@ -103,6 +103,19 @@ def test_poll_with_more_selections_than_the_limit_is_not_reset(
     assert stored(uuid.UUID(poll["id"])) == before
     monkeypatch.setattr(reset, "MAX_MARKS", 4)
     assert reset_by(alice, poll).status_code == 200
+
+
+def test_poll_with_more_voters_than_the_limit_is_not_reset_though_they_have_withdrawn(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = alice.make_poll(allow_change=True)
+    for _ in range(3):
+        person = voter()
+        person.vote(poll, 0)
+        assert person.delete(poll["links"]["vote"]).status_code in {200, 204}
+    monkeypatch.setattr(reset, "MAX_MARKS", 2)
+    detail = "It has had 3 voters, and a reset takes 2 at most. Make a new poll."
+    assert_problem(reset_by(alice, poll), 409, "poll_frozen", detail=detail)
 
 
 def test_rules_that_ballots_had_frozen_can_be_changed_after_a_reset(alice: Person) -> None:
@@ -236,12 +249,18 @@ def test_every_vote_that_is_acknowledged_after_the_last_reset_is_counted(alice: 
             while not last:
                 last = over.is_set()
                 began = time.monotonic()
-                receipt = voting.cast_vote(
-                    paper.poll_id,
-                    {"choices": [list(paper.options)[place % 3]]},
-                    voting.Voter(token=voters.issue_voter_token()),
-                    drop=lambda cast: box.submit(cast).result(PATIENCE),
-                )
+                try:
+                    receipt = voting.cast_vote(
+                        paper.poll_id,
+                        {"choices": [list(paper.options)[place % 3]]},
+                        voting.Voter(token=voters.issue_voter_token()),
+                        drop=lambda cast: box.submit(cast).result(PATIENCE),
+                    )
+                except Refusal as refusal:
+                    if refusal.code is not Code.OVERLOADED:
+                        raise
+                    last = False  # the poll was reset each time that it tried
+                    continue
                 assert receipt.seq is not None
                 acknowledged.append((began, receipt.seq, receipt.receipt))
             return acknowledged

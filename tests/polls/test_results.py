@@ -12,7 +12,7 @@ PRIVATE = "private, no-store"
 HIDDEN = {
     "after_vote": "They are shown after you have voted, and to everybody after closing.",
     "after_close": "They are shown when the poll is closed.",
-    "owner": "They are shown to the owner alone.",
+    "owner": "They are shown to its organisers and viewers alone.",
 }
 
 # Who sees the count of an open poll, and of a closed one.
@@ -105,7 +105,7 @@ def test_count_is_seen_by_exactly_those_whom_the_rule_names(
         everybody = closed and visibility != "owner"
         assert answer.headers["Cache-Control"] == (PUBLIC if everybody else PRIVATE)
         if not everybody:
-            assert answer.headers["Vary"] == "Authorization, Cookie, X-Voter-Token"
+            assert answer.headers["Vary"] == "Authorization, Cookie, X-Voter-Token, X-Voter-Code"
     else:
         assert_problem(answer, 403, "results_hidden", detail=HIDDEN[visibility])
         assert (poll["seq"], poll["ballots"]) == (None, None)

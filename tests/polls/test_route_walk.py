@@ -24,6 +24,7 @@ PAGES = (
     *("/p/{code}/qr.svg", "/embed/{code}"),
     *("/swagger.json", "/swagger.yaml", "/asyncapi.json"),
     *("/accounts/login", "/accounts/signup", "/accounts/password/reset"),
+    "/accounts/deleted",
     *("/accounts/password/reset/done", "/accounts/password/reset/key/done"),
 )
 # The pages that take forms of anybody; the others are read alone.
@@ -32,15 +33,21 @@ FORMS = {"/p/{code}", "/accounts/login", "/accounts/signup", "/accounts/password
 READ, FORM, ACT = ("GET", "HEAD"), ("GET", "HEAD", "POST"), ("POST",)
 DESK = {
     "/accounts/password/change": FORM,
+    "/accounts/data": READ,
+    "/accounts/delete": FORM,
     "/desk": READ,
+    "/desk/shared": READ,
     "/desk/new": FORM,
     "/desk/polls/{poll_id}": FORM,
+    "/desk/polls/{poll_id}/codes": FORM,
     "/desk/polls/{poll_id}/open": ACT,
     "/desk/polls/{poll_id}/schedule": ACT,
     "/desk/polls/{poll_id}/close": FORM,
     "/desk/polls/{poll_id}/reset": FORM,
     "/desk/polls/{poll_id}/duplicate": ACT,
     "/desk/polls/{poll_id}/delete": FORM,
+    "/desk/polls/{poll_id}/members": FORM,
+    "/desk/polls/{poll_id}/members/remove": ACT,
     "/desk/events": FORM,
     "/desk/events/{event_id}": FORM,
     "/desk/events/{event_id}/show": ACT,
@@ -54,16 +61,19 @@ DESK = {
     "/desk/tokens/{token_id}/revoke": ACT,
 }
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-OWNERS, EVERYBODYS = "owner's", "everybody's"
+OWNERS, RUNNERS, MEMBERS, EVERYBODYS = "owner's", "organisers'", "members'", "everybody's"
 # Every call on a poll, and whose it is. The audit is everybody's once the poll is closed.
 CALLS = {
     ("GET", ""): EVERYBODYS,
-    ("PATCH", ""): OWNERS,
+    ("PATCH", ""): RUNNERS,
     ("DELETE", ""): OWNERS,
-    ("POST", "open/"): OWNERS,
-    ("POST", "close/"): OWNERS,
-    ("POST", "reset/"): OWNERS,
-    ("POST", "codes/"): OWNERS,
+    ("POST", "open/"): RUNNERS,
+    ("POST", "close/"): RUNNERS,
+    ("POST", "reset/"): RUNNERS,
+    ("POST", "codes/"): RUNNERS,
+    ("GET", "members/"): MEMBERS,
+    ("PUT", "members/{username}/"): OWNERS,
+    ("DELETE", "members/{username}/"): OWNERS,  # and the member's own
     ("POST", "votes/"): EVERYBODYS,
     ("GET", "votes/"): EVERYBODYS,
     ("PUT", "votes/"): EVERYBODYS,
@@ -94,6 +104,7 @@ class World:
     server: Server
     people: dict[str, Caller]
     token_id: str
+    name: str  # of the account that is called `other`
     documented: dict[str, Any]
     session: requests.Session
 
@@ -105,6 +116,7 @@ class World:
 
     def path(self, route: str, poll: dict[str, Any]) -> str:
         names = {"poll_id": poll["id"], "code": poll["join_code"], "token_id": self.token_id}
+        names["username"] = self.name
         if "{event_id}" in route:
             answer = self.call("owner", "POST", "/api/v1/events/", {"title": "An evening"})
             names["event_id"] = answer.json()["id"]
@@ -146,6 +158,7 @@ def world(live: Server) -> Iterator[World]:
             "forged": Caller(live, {"X-Voter-Token": "x" * 44}),
         },
         token_id=other.post("/api/v1/auth/tokens/", spare).json()["id"],
+        name=name,
         documented=session.get(f"{live.url}/swagger.json", timeout=30).json()["paths"],
         session=session,
     )
@@ -241,6 +254,7 @@ def body_for(method: str, call: str, poll: dict[str, Any]) -> Any:
     bodies = {
         ("PATCH", ""): {"title": "Mine!"},
         ("POST", "codes/"): {"count": 1},
+        ("PUT", "members/{username}/"): {"role": "organiser"},
         ("POST", "votes/"): choices,
         ("PUT", "votes/"): choices,
     }
@@ -248,13 +262,16 @@ def body_for(method: str, call: str, poll: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("status", ["draft", "open", "scheduled", "closed"])
-@pytest.mark.parametrize(("method", "call"), [c for c, whose in CALLS.items() if whose is OWNERS])
+@pytest.mark.parametrize(
+    ("method", "call"), [c for c, whose in CALLS.items() if whose != EVERYBODYS]
+)
 def test_owners_call_by_anybody_else_finds_nothing_and_changes_nothing(
     world: World, method: str, call: str, status: str
 ) -> None:
     poll = world.make_poll_that_is(status)
     before = world.call("owner", "GET", poll["links"]["self"]).json()
-    path, body = poll["links"]["self"] + call, body_for(method, call, poll)
+    path = poll["links"]["self"] + call.format(username=world.name)
+    body = body_for(method, call, poll)
     assert_problem(world.call("other", method, path, body), 404, "not_found")
     for person in ("voter", "nobody"):
         answer = world.call(person, method, path, body)
@@ -270,7 +287,7 @@ def test_draft_reads_as_a_poll_that_there_is_not(
     world: World, method: str, call: str, kind: str
 ) -> None:
     poll = world.make_poll(status="draft" if kind == "draft" else "open")
-    path = poll["links"]["self"] + call
+    path = poll["links"]["self"] + call.format(username=world.name)
     if kind == "unknown":
         path = path.replace(poll["id"], "01980c5e-8f00-7000-8000-0000000000a1")
     elif kind == "deleted":
@@ -278,7 +295,7 @@ def test_draft_reads_as_a_poll_that_there_is_not(
     body = body_for(method, call, poll)
     for person in ("other", "voter", "nobody"):
         answer = world.call(person, method, path, body)
-        if CALLS[method, call] is OWNERS and person != "other":
+        if CALLS[method, call] != EVERYBODYS and person != "other":
             assert_problem(answer, 401, "authentication_required")
         else:
             assert_problem(answer, 404, "not_found")

@@ -20,10 +20,10 @@ from polls.api import serializers
 from polls.errors import CATALOGUE, Code
 from tests.cast import NEW_POLL, PASSWORD, Person, new_key, problem, voter
 from tests.live import ROOT
-from tests.polls.test_route_walk import API_ROUTES, CALLS, OWNERS
+from tests.polls.test_route_walk import API_ROUTES, CALLS, EVERYBODYS
 
-OWNERS_CALLS = {call for call, whose in CALLS.items() if whose is OWNERS}
-TAGS = {"accounts", "events", "polls", "voting", "results", "live", "service"}
+OWNERS_CALLS = {call for call, whose in CALLS.items() if whose != EVERYBODYS}
+TAGS = {"accounts", "events", "members", "polls", "voting", "results", "live", "service"}
 Operation = tuple[str, str, dict[str, Any]]
 
 
@@ -97,6 +97,7 @@ def test_every_operation_is_told_in_a_sentence(operations: list[Operation]) -> N
         assert operation["tags"][0] in {
             "accounts",
             "events",
+            "members",
             "polls",
             "voting",
             "results",
@@ -138,7 +139,13 @@ def test_operations_that_need_an_account_say_so_and_the_others_take_either_token
     assert set(schema["securityDefinitions"]) == {"Bearer", "Voter"}
     for method, path, operation in operations:
         owners = (method, path.rpartition("{poll_id}/")[2]) in OWNERS_CALLS or (
-            path in {"/api/v1/polls/", "/api/v1/events/"}
+            path
+            in {
+                "/api/v1/polls/",
+                "/api/v1/polls/shared/",
+                "/api/v1/events/",
+                "/api/v1/auth/account/",
+            }
             or (path == "/api/v1/events/{event_id}/" and method != "GET")
             or (path.startswith("/api/v1/auth/tokens/") and method != "POST")
         )
@@ -150,7 +157,7 @@ def test_operations_that_need_an_account_say_so_and_the_others_take_either_token
         assert operation["security"] == expected, (method, path)
 
 
-def test_every_code_but_those_of_sockets_and_pages_belongs_to_an_operation(
+def test_every_code_but_those_of_pages_and_formats_belongs_to_an_operation(
     operations: list[Operation],
 ) -> None:
     documented = {
@@ -159,11 +166,7 @@ def test_every_code_but_those_of_sockets_and_pages_belongs_to_an_operation(
         for response in operation["responses"].values()
         for code in re.findall("`([a-z_]+)`: ", response["description"])
     }
-    assert {str(code) for code in Code} - documented == {
-        "forbidden",
-        "format_not_offered",
-        "too_many",
-    }
+    assert {str(code) for code in Code} - documented == {"forbidden", "format_not_offered"}
 
 
 # -- what the examples promise -----------------------------------------------------------------
@@ -195,9 +198,10 @@ def test_examples_of_bodies_can_be_sent_as_they_stand(
         (bob, "patch", "/api/v1/polls/{poll_id}/", 200),
         (bob, "post", "/api/v1/events/", 201),
         (bob, "patch", "/api/v1/events/{event_id}/", 200),
+        (bob, "put", "/api/v1/polls/{poll_id}/members/{username}/", 201),
     ):
         body = example_body(schema, method, path)
-        named = path.format(poll_id=poll["id"], event_id=event["id"])
+        named = path.format(poll_id=poll["id"], event_id=event["id"], username="alice")
         answer = person.call(method.upper(), named, body)
         assert answer.status_code == status, answer.content
 
@@ -242,7 +246,7 @@ def test_answers_have_the_documented_shape(
     poll = alice.make_poll()
     hidden = alice.make_poll(results_visibility="owner", opens_at="2098-01-01T00:00:00Z")
     event = alice.make_event(poll)
-    names = {"event_id": event["id"], "event_code": event["join_code"]}
+    names = {"event_id": event["id"], "event_code": event["join_code"], "username": "dora"}
     poll_path = "/api/v1/polls/{poll_id}/"
     somebody, key = voter(), new_key()
     account = {"username": "dora", "password": PASSWORD}
@@ -250,6 +254,7 @@ def test_answers_have_the_documented_shape(
         (charlie, "POST", "/api/v1/auth/register/", account, 201),
         (charlie, "POST", "/api/v1/auth/tokens/", account, 201),
         (alice, "GET", "/api/v1/auth/tokens/", None, 200),
+        (alice, "GET", "/api/v1/auth/account/", None, 200),
         (charlie, "POST", "/api/v1/voters/", None, 201),
         (charlie, "GET", "/api/v1/limits/", None, 200),
         (alice, "POST", "/api/v1/polls/", {**NEW_POLL, "description": "At noon"}, 201),
@@ -267,6 +272,11 @@ def test_answers_have_the_documented_shape(
         (alice, "GET", f"{poll_path}results/", None, 200),
         (alice, "GET", f"{poll_path}timeline/", None, 200),
         (alice, "GET", f"{poll_path}integrity/", None, 200),
+        (alice, "PUT", f"{poll_path}members/{{username}}/", {"role": "viewer"}, 201),
+        (alice, "PUT", f"{poll_path}members/{{username}}/", {"role": "organiser"}, 200),
+        (alice, "PUT", f"{poll_path}members/{{username}}/", {"role": "owner"}, 400),
+        (alice, "GET", f"{poll_path}members/", None, 200),
+        (alice, "GET", "/api/v1/polls/shared/", None, 200),
         (charlie, "GET", "/api/v1/join/{code}/", None, 200),
         (charlie, "GET", "/api/v1/join/{event_code}/", None, 200),
         (alice, "POST", "/api/v1/events/", {"title": "Another"}, 201),
@@ -349,14 +359,17 @@ def test_file_of_errors_is_written_from_the_catalogue() -> None:
 def test_catalogue_is_the_contracts() -> None:
     by_status = {
         400: (
-            "malformed not_available invalid_poll invalid_event invalid_ballot invalid_account "
-            "bad_host"
+            "malformed not_available invalid_poll invalid_event invalid_member invalid_ballot "
+            "invalid_account bad_host"
         ),
         401: (
             "authentication_required invalid_credentials voter_token_required voter_token_invalid"
         ),
-        403: "csrf_failed forbidden results_hidden registration_closed",
-        404: "not_found",
+        403: (
+            "csrf_failed code_invalid forbidden network_cap_reached results_hidden "
+            "registration_closed"
+        ),
+        404: "not_found no_vote",
         405: "method_not_allowed",
         408: "request_timeout",
         409: "poll_not_open poll_frozen already_voted change_not_allowed username_taken",

@@ -16,7 +16,7 @@ from django.db import connection
 from polls.domain import deadline, lifecycle
 from polls.domain.database import as_stored
 from polls.domain.polls import edit_poll
-from polls.domain.timeline import _STATEMENTS
+from polls.domain.timeline import statement
 from polls.models import PollTally, TallyBucket
 from tests.cast import Person, assert_problem, new_key, texts, voter
 from tests.live import Server
@@ -256,7 +256,7 @@ def test_timeline_is_seen_by_exactly_those_who_see_the_results(
         assert sums(answer.json()) == {first: 0, second: 1}
         everybody = closed and visibility != "owner"
         assert answer.headers["Cache-Control"] == (PUBLIC if everybody else PRIVATE)
-        vary = None if everybody else "Authorization, Cookie, X-Voter-Token"
+        vary = None if everybody else "Authorization, Cookie, X-Voter-Token, X-Voter-Code"
         assert answer.headers.get("Vary") == vary
     else:
         assert_problem(answer, 403, "results_hidden", detail=HIDDEN[visibility])
@@ -322,7 +322,7 @@ def meanwhile(happening: Callable[[], object], *, times: int = 1) -> Iterator[li
     happened: list[str] = []
 
     def execute(go_on: Callable[..., Any], sql: str, *rest: Any) -> Any:
-        if sql == _STATEMENTS[connection.vendor]:
+        if sql == statement(secret=False):
             happened.append(sql)
             if len(happened) <= times:
                 happening()
@@ -460,13 +460,13 @@ def _analyse() -> None:
 
 def _explained(parameters: list[Any]) -> list[str]:
     """Return how the database would come by the rows of buckets, a line for each way."""
-    statement = _STATEMENTS[connection.vendor]
+    query = statement(secret=False)
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            cursor.execute(f"EXPLAIN QUERY PLAN {query}", parameters)
             lines = [str(row[3]) for row in cursor.fetchall()]
             return [line for line in lines if "marked" in line or "polls_tallybucket" in line]
-        cursor.execute(statement.replace("WITH", "EXPLAIN (FORMAT JSON) WITH", 1), parameters)
+        cursor.execute(query.replace("WITH", "EXPLAIN (FORMAT JSON) WITH", 1), parameters)
         plans = [cursor.fetchone()[0][0]["Plan"]]
     for plan in plans:
         plans += plan.get("Plans", [])
@@ -495,7 +495,7 @@ def test_large_poll_is_read_by_its_key_and_counted_by_the_database(
         *range(BASE, BASE + SECONDS, HOUR)
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_STATEMENTS[connection.vendor], parameters)
+        cursor.execute(statement(secret=False), parameters)
         assert len(cursor.fetchall()) == 278 * 2
     # By what it takes a table to be that it knows nothing of, and then by what it knows.
     plans = [_explained(parameters)]

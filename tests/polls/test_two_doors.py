@@ -11,13 +11,22 @@ from polls import express
 from polls.answers import receipt_answer
 from polls.domain import ballot_box
 from polls.domain.ballot_box import BallotBox, OutcomeUnknownError
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.statements import Cast
 from polls.domain.voters import issue_voter_token
 from polls.domain.voting import Receipt
 from polls.messages import Answer
 from tests.cast import Person
-from tests.polls import two_doors_bodies, two_doors_heads, two_doors_polls, two_doors_results
+from tests.polls import (
+    two_doors_bodies,
+    two_doors_changes,
+    two_doors_codes,
+    two_doors_heads,
+    two_doors_polls,
+    two_doors_results,
+    two_doors_rungs,
+    two_doors_withdrawals,
+)
 from tests.polls.two_doors import (
     DEVICE,
     FIRST,
@@ -41,6 +50,12 @@ TABLES: dict[str, list[Row]] = {
     "types": two_doors_bodies.TYPES,
     "voters": two_doors_heads.WHO,
     "ways": two_doors_heads.WAYS,
+    "replaced votes": two_doors_changes.PUTS,
+    "withdrawn votes": two_doors_withdrawals.DELETES,
+    "late retries": two_doors_withdrawals.LATE,
+    "network caps": two_doors_rungs.CAPS,
+    "secret polls": two_doors_rungs.SECRETS,
+    "codes": two_doors_codes.CODES,
     "results": two_doors_results.READING,
     "caches": two_doors_results.CACHES,
     "rules": two_doors_results.RULES,
@@ -203,6 +218,15 @@ def test_what_most_people_send_never_reaches_django(alice: Person, doors: Doors)
     assert ask(ours, JSON, DEVICE) == (409, "express")
     assert ask(ours, *voter, body='{"choices": ["<1>"]}') == (422, "express")
     assert ask(ours, body=None) == (200, "express")
+    fickle = Scene(alice, {"allow_change": True}, "voted")
+    for method, headers, body, status in (
+        ("PUT", (JSON, DEVICE), '{"choices": ["<1>"]}', 200),
+        ("DELETE", (DEVICE,), None, 204),
+        ("PUT", (JSON, DEVICE), FIRST, 200),
+    ):
+        sent = fickle.request(method, VOTES, headers, body, "Host: 127.0.0.1")
+        answer, door = doors.ask(sent, method)
+        assert (answer.status, door) == (status, "express")
     ours.name_etag()
     assert ask(ours, 'If-None-Match: "<etag>"', body=None) == (304, "express")
     ours.closed()
@@ -220,5 +244,5 @@ def test_control_answer_that_lacks_one_header_is_found_out(
 
     monkeypatch.setattr(express, "receipt_answer", without_vary)
     door, found, expected = stage.ask_both(Row("plain", "express", "201"))
-    vary = ("vary", "Authorization, Cookie, X-Voter-Token")
+    vary = ("vary", "Authorization, Cookie, X-Voter-Token, X-Voter-Code")
     assert (door, _differences(found, expected)) == ("express", [[], [vary]])

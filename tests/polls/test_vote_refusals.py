@@ -8,7 +8,7 @@ from django.db.utils import OperationalError
 
 from polls.domain import ballot_box
 from polls.domain.ballot_box import BallotBox, OutcomeUnknownError
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.statements import Cast
 from tests.cast import (
     Fault,

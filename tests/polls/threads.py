@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.db import connections
 
 from polls.domain.ballot_box import BATCH_LIMIT, BallotBox, write_batch
-from polls.domain.flush import Outcome
+from polls.domain.outcomes import Outcome
 from polls.domain.statements import Cast
 
 T = TypeVar("T")

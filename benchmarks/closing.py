@@ -61,15 +61,15 @@ def _vote(database: str, lock: str, poll_id: uuid.UUID, stop: Event, counted: An
     _only(lock)
     from polls.domain.ballot_box import write_batch  # noqa: PLC0415 - after django.setup()
     from polls.domain.ballot_paper import load_ballot_paper  # noqa: PLC0415 - the same
-    from polls.domain.flush import Counted  # noqa: PLC0415 - the same
-    from polls.domain.voting import make_cast  # noqa: PLC0415 - the same
+    from polls.domain.outcomes import Counted  # noqa: PLC0415 - the same
+    from polls.domain.voting import Voter, make_cast  # noqa: PLC0415 - the same
     from polls.models import Poll  # noqa: PLC0415 - the same
 
     paper = load_ballot_paper(Poll.objects.get(id=poll_id))
     ballots = [paper.canonical([option]) for option in paper.options]
     while not stop.is_set():
         casts = [
-            make_cast(paper, uuid.uuid4().hex, None, ballots[place % len(ballots)])
+            make_cast(paper, uuid.uuid4().hex, Voter(), ballots[place % len(ballots)])
             for place in range(BATCH)
         ]
         found = sum(isinstance(outcome, Counted) for outcome in write_batch(casts))
@@ -115,7 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     database = servers.create_database(servers.postgres(), "polls_locks")
     _set_up(database)
-    from django.core.management import call_command  # noqa: PLC0415 - after django.setup()
+    from django.conf import settings  # noqa: PLC0415 - after django.setup()
+    from django.core.management import call_command  # noqa: PLC0415 - the same
 
     from accounts.models import User  # noqa: PLC0415 - the same
     from polls.domain import lifecycle  # noqa: PLC0415 - the same
@@ -123,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from polls.domain.polls import create_poll  # noqa: PLC0415 - the same
 
     call_command("migrate", verbosity=0)
+    settings.RATE_LIMITS["polls_of_account"] = (10**6, 60)  # a clerk like no other
     owner = User.objects.create_user("clerk")
 
     def new_poll() -> uuid.UUID:

@@ -41,6 +41,8 @@ class Contender:
     polls: int = 1
     identity: str = "open"
     query: str = ""  # behind the votes' path
+    network_cap: int | None = None
+    networks: int = 1  # that the votes come from, told by X-Forwarded-For where it is not one
     pinned: bool = True
     bare: bool = False
     warm: float = 1.0
@@ -58,6 +60,31 @@ CONTENDERS = [
     contender("express", "express door, PostgreSQL", "ours"),
     contender("sqlite", "express door, embedded (SQLite, synchronous=FULL)", "sqlite"),
     contender("device", "express door, PostgreSQL, `identity: device`", "ours", identity="device"),
+    contender(
+        "capped",
+        "the same with `network_cap`, all from one network",
+        "ours",
+        identity="device",
+        network_cap=1_000_000,
+    ),
+    contender(
+        "capped_many",
+        "the same from 250 networks, behind a trusted proxy",
+        "ours",
+        identity="device",
+        network_cap=1_000_000,
+        networks=250,
+        TRUSTED_PROXIES="127.0.0.1",
+    ),
+    contender("code", "express door, PostgreSQL, `identity: code`", "ours", identity="code"),
+    contender(
+        "code_many",
+        "the same from 250 networks, behind a trusted proxy",
+        "ours",
+        identity="code",
+        networks=250,
+        TRUSTED_PROXIES="127.0.0.1",
+    ),
     contender("drf", "DRF door, PostgreSQL", "ours", query="?x=1"),
     contender("spread", "express door, 1,000 polls", "ours", polls=1000, warm=3.0),
     contender(

@@ -86,6 +86,12 @@ BARS = [
     Bar(
         "embedded (SQLite) : Fastify + pg, same work, best pool", _ratio(["sqlite"], _FASTIFY), 2, 3
     ),
+    Bar(
+        "`identity: device` with a network cap : without",
+        _ratio(["capped"], ["device"]),
+        0.85,
+        0.95,
+    ),
     Bar("1,000 polls : one poll", _ratio(["spread"], ["express"]), 0.5, 0.8),
     Bar("four processes: one poll : four polls", _ratio(["four_one"], ["four_four"]), 0.8, 0.95),
     Bar("p99 of a vote at half of the saturating load", _p99, 25, 10, " ms", below=True),

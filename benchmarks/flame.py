@@ -65,7 +65,7 @@ def main() -> int:
         with contenders.ours(database, SERVER_CORE, {}) as port:
             job = Job(
                 port=port,
-                requests=votes.vote_requests(port, polls, "", "open"),
+                requests=votes.vote_requests(port, polls, contenders.CONTENDERS[0]),
                 seconds=SECONDS,
                 core=LOAD_CORE,
             )

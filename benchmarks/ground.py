@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import hmac
 import os
 import sqlite3
 import subprocess
@@ -107,15 +108,22 @@ VALUES ('!', false, 'bench', '', '', '', false, true, now(), 'bench')
 _POLL = """
 INSERT INTO polls_poll (id, join_code, title, description, kind, min_selections, max_selections,
                         identity, secrecy, results_visibility, allow_change, embed_origins, status,
-                        revision, created_at, opened_at, owner_id)
+                        revision, created_at, opened_at, network_cap, owner_id)
 SELECT %s, %s, 'Which?', '', 'single', 1, 1, %s, 'confidential', 'always', false, '[]', 'open',
-       1, now(), now(), id FROM accounts_user WHERE username = 'bench'
+       1, now(), now(), %s, id FROM accounts_user WHERE username = 'bench'
 """
 _CODE = "ABCDEFGHJKMNPQRSTUVWXYZ"  # letters that a join code may hold
 
 
-def make_polls(url: str, count: int, identity: str) -> list[Poll]:
-    """Write so many open polls into a PostgreSQL database, past the service."""
+def make_polls(
+    url: str,
+    count: int,
+    identity: str,
+    *,
+    network_cap: int | None = None,
+    codes: Sequence[str] = (),
+) -> list[Poll]:
+    """Write so many open polls, each with these codes, into PostgreSQL, past the service."""
     found = []
     with connected(url) as cursor:
         cursor.execute("BEGIN")
@@ -126,8 +134,14 @@ def make_polls(url: str, count: int, identity: str) -> list[Poll]:
                 rest, place = divmod(rest, len(_CODE))
                 code += _CODE[place]
             cursor.execute("INSERT INTO polls_joincode VALUES (%s)", [code])
-            cursor.execute(_POLL, [poll.id, code, identity])
-            cursor.execute("INSERT INTO polls_pollkey VALUES (%s, %s)", [poll.id, os.urandom(32)])
+            cursor.execute(_POLL, [poll.id, code, identity, network_cap])
+            key = os.urandom(32)
+            cursor.execute("INSERT INTO polls_pollkey VALUES (%s, %s)", [poll.id, key])
+            hashed = [hmac.digest(key, code.encode(), "sha256") for code in codes]
+            cursor.execute(
+                "INSERT INTO polls_votingcode (poll_id, code_hash) SELECT %s, unnest(%s::bytea[])",
+                [poll.id, hashed],
+            )
             cursor.execute(
                 "INSERT INTO polls_polltally (poll_id, seq, ballots) VALUES (%s, 1, 0)", [poll.id]
             )

@@ -20,7 +20,7 @@ from typing import cast
 import uvloop
 
 DRAIN_SECONDS = 15.0  # for the answers that are outstanding when the time is over
-_TOKENS_A_SECOND = 25_000  # more than any contender takes
+VOTERS_A_SECOND = 25_000  # more than any contender takes
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 _SEQ = re.compile(rb'"seq":(\d+)')
@@ -33,7 +33,7 @@ class Job:
     port: int
     # Each is [before, after]: what makes the request unique goes between. Sent in turn.
     requests: list[tuple[str, str]]
-    unique: str = "key"  # key, device (a voter token and a key), or none
+    unique: str = "key"  # key, device (a voter token and a key), code, or none
     secret: str = ""  # the service's SECRET_KEY, for voter tokens
     expect: int = 201
     connections: int = 64
@@ -66,10 +66,17 @@ class Report:
         return self.measured / self.seconds if self.seconds else 0.0
 
 
+def voting_codes() -> Iterator[str]:
+    """Yield the codes that a poll's voters have, one after another."""
+    return (f"{number:016}" for number in itertools.count())
+
+
 def _uniques(job: Job) -> Iterator[bytes]:
     """Yield what makes each request unique."""
     if job.unique == "none":
         return itertools.repeat(b"")
+    if job.unique == "code":
+        return (code.encode() for code in voting_codes())
     run = secrets.token_hex(8)
     keys = (f"{run}{number:010x}".encode() for number in itertools.count())
     if job.unique == "key":
@@ -80,7 +87,7 @@ def _uniques(job: Job) -> Iterator[bytes]:
     from polls.domain.voters import issue_voter_token  # noqa: PLC0415 - configured by now
 
     # Made beforehand: an HMAC a vote is the voters' work, not the generator's.
-    count = int((job.seconds + job.warm) * _TOKENS_A_SECOND)
+    count = int((job.seconds + job.warm) * VOTERS_A_SECOND)
     tokens = [issue_voter_token() for _ in range(count)]
     made = [f"{token}\r\nIdempotency-Key: ".encode() for token in tokens]
     return (token + key for token, key in zip(made, keys, strict=False))

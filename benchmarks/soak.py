@@ -8,12 +8,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import psycopg2
 
 from benchmarks.audit_control import self_test
 from benchmarks.soak_client import SoakError
 from benchmarks.soak_closes import closes
+from benchmarks.soak_doubles import RUNGS, doubles
 from benchmarks.soak_freeze import freeze
 from benchmarks.soak_live import live
 from benchmarks.soak_parts import Result, kill, kill_embedded, postgres, run
@@ -27,7 +29,8 @@ KILLS = 10
 FREEZE_SECONDS = 30
 ROUNDS = 100
 LIVE_MINUTES = 30
-PARTS = ("run", "kill", "postgres", "freeze", "closes", "live")
+DOUBLE_VOTERS, DOUBLE_REQUESTS = 1_000, 200
+PARTS = ("run", "kill", "postgres", "freeze", "closes", "doubles", "live")
 
 
 def say(line: str) -> None:
@@ -43,6 +46,16 @@ def _chosen(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--freeze", type=float, default=FREEZE_SECONDS, help="seconds")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the part closes")
+    parser.add_argument("--voters", type=int, default=DOUBLE_VOTERS, help="of the part doubles")
+    parser.add_argument(
+        "--requests", type=int, default=DOUBLE_REQUESTS, help="of each of these voters"
+    )
+    parser.add_argument(
+        "--rung",
+        choices=[rung.name for rung in RUNGS],
+        action="append",
+        help="of the part doubles; may be given repeatedly",
+    )
     parser.add_argument("--live-minutes", type=float, default=LIVE_MINUTES, help="of the part live")
     parser.add_argument("--no-write", action="store_true", help="leave RESULTS.md as it is")
     parser.add_argument("--self-test", action="store_true", help="try the audit alone")
@@ -61,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say("audit: finds what was put wrong on purpose, and only that.")
     if chosen.self_test:
         return 0
+    rungs = [rung for rung in RUNGS if rung.name in (chosen.rung or {rung.name})]
     votes = chosen.disturbed_votes or min(chosen.votes, DISTURBED_VOTES)
     parts: dict[str, list[Callable[[], Result]]] = {
         "run": [lambda: run(chosen.votes)],
@@ -68,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "postgres": [lambda: postgres(votes, chosen.kills)],
         "freeze": [lambda: freeze(votes, chosen.freeze)],
         "closes": [lambda: closes(chosen.rounds)],
+        "doubles": [partial(doubles, rung, chosen.voters, chosen.requests) for rung in rungs],
         "live": [lambda: live(chosen.live_minutes, say, write=not chosen.no_write)],
     }
     try:

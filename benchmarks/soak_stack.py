@@ -61,10 +61,10 @@ class SoakService(Service):
     """A service that may be killed, on the same port again each time.
 
     With a database two processes, and Redis between them, a given one or any; without one the
-    embedded default.
+    embedded default. The environment may say more.
     """
 
-    def __init__(self, database: str = "", redis: str = "") -> None:
+    def __init__(self, database: str = "", redis: str = "", **environment: str) -> None:
         self.secret = secrets.token_urlsafe(32)
         self.database = database
         port = _quiet_port()
@@ -73,7 +73,7 @@ class SoakService(Service):
             if database
             else {}
         )
-        super().__init__(PORT=str(port), SECRET_KEY=self.secret, **stack)
+        super().__init__(PORT=str(port), SECRET_KEY=self.secret, **stack, **environment)
         self.port, self.url = port, f"http://127.0.0.1:{port}"
         self.store: Store = (
             PostgresStore(database)
@@ -122,12 +122,12 @@ class SoakService(Service):
 
 
 @contextlib.contextmanager
-def on_postgres(redis: str = "") -> Iterator[SoakService]:
+def on_postgres(redis: str = "", **environment: str) -> Iterator[SoakService]:
     """Give a service with two processes on a database that is dropped after it."""
     server = _server()
     database = servers.create_database(server, "polls_soak")
     try:
-        with SoakService(database, redis) as service:
+        with SoakService(database, redis, **environment) as service:
             yield service
     finally:
         name = database.rpartition("/")[2].partition("?")[0]

@@ -1,6 +1,7 @@
 """Runs of votes: one contender, once, checked against its database."""
 
 import contextlib
+import itertools
 import json
 import re
 import subprocess
@@ -20,7 +21,7 @@ from benchmarks.ground import (
     make_poll_by_api,
     make_polls,
 )
-from benchmarks.load import Job, Report
+from benchmarks.load import VOTERS_A_SECOND, Job, Report, voting_codes
 from devtools.service import ROOT
 
 PGBENCH_CLIENTS = (1, 8, 32)
@@ -44,19 +45,27 @@ def run_load(job: Job) -> Report:
     return report
 
 
-def vote_requests(port: int, polls: list[Poll], query: str, identity: str) -> list[tuple[str, str]]:
-    """Return a ready-made request per option, polls in turn."""
+def vote_requests(port: int, polls: list[Poll], one: Contender) -> list[tuple[str, str]]:
+    """Return a ready-made request per option and network, polls in turn."""
     found = []
-    head = "X-Voter-Token" if identity == "device" else "Idempotency-Key"
-    for place in range(len(polls[0].options)):
-        for poll in polls:
-            body = json.dumps({"choices": [poll.options[place]]})
-            before = (
-                f"POST /api/v1/polls/{poll.id}/votes/{query} HTTP/1.1\r\n"
-                f"Host: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n{head}: "
-            )
-            found.append((before, f"\r\n\r\n{body}"))
+    head = "X-Voter-Token" if one.identity == "device" else "Idempotency-Key"
+    code = next(voting_codes())  # as long as any other
+    for network in range(one.networks):
+        origin = f"X-Forwarded-For: 198.51.100.{network}\r\n" if one.networks > 1 else ""
+        for place in range(len(polls[0].options)):
+            for poll in polls:
+                ballot = {"choices": [poll.options[place]]}
+                body = json.dumps({**ballot, "code": code} if one.identity == "code" else ballot)
+                before = (
+                    f"POST /api/v1/polls/{poll.id}/votes/{one.query} HTTP/1.1\r\n"
+                    f"Host: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n{origin}"
+                    f"Content-Length: {len(body)}\r\n"
+                )
+                if one.identity == "code":
+                    start, end = body.split(code)
+                    found.append((f"{before}\r\n{start}", end))
+                else:
+                    found.append((f"{before}{head}: ", f"\r\n\r\n{body}"))
     return found
 
 
@@ -64,6 +73,8 @@ def run_votes(ground: Ground, one: Contender, seconds: float, rate: float | None
     """Start a contender on fresh tables, send it votes, and check what it has counted."""
     core = SERVER_CORE if one.pinned else None
     database: str | Path
+    unique = one.identity if one.identity in {"device", "code"} else "key"
+    warm = one.warm if rate is None else one.warm + 2
     ground.settle()
     with contextlib.ExitStack() as stack:
         if one.server == "sqlite":
@@ -73,7 +84,14 @@ def run_votes(ground: Ground, one: Contender, seconds: float, rate: float | None
             database = Path(folder) / "polls.sqlite3"
         else:
             database = stack.enter_context(ground.database())
-            polls = make_polls(database, one.polls, one.identity)
+            count = int((warm + seconds) * VOTERS_A_SECOND) if unique == "code" else 0
+            polls = make_polls(
+                database,
+                one.polls,
+                one.identity,
+                network_cap=one.network_cap,
+                codes=list(itertools.islice(voting_codes(), count)),
+            )
             if one.server == "ours":
                 port = stack.enter_context(contenders.ours(database, core, one.environment))
             else:
@@ -82,12 +100,12 @@ def run_votes(ground: Ground, one: Contender, seconds: float, rate: float | None
                 )
         job = Job(
             port=port,
-            requests=vote_requests(port, polls, one.query, one.identity),
-            unique="device" if one.identity == "device" else "key",
+            requests=vote_requests(port, polls, one),
+            unique=unique,
             secret=SECRET_KEY,
             connections=one.connections,
             seconds=seconds,
-            warm=one.warm if rate is None else one.warm + 2,
+            warm=warm,
             rate=rate,
             core=LOAD_CORE,
         )

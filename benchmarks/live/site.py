@@ -12,7 +12,14 @@ from typing import Any
 import psutil
 import requests
 
-from benchmarks.contenders import LOAD_CORE, SECRET_KEY, SERVER_CORE, pinned, program
+from benchmarks.contenders import (
+    CONTENDERS,
+    LOAD_CORE,
+    SECRET_KEY,
+    SERVER_CORE,
+    pinned,
+    program,
+)
 from benchmarks.ground import (
     OPTIONS,
     Ground,
@@ -56,7 +63,7 @@ class Site:
         """Send votes at a fixed rate, and return once all are answered."""
         job = Job(
             port=self.port,
-            requests=vote_requests(self.port, [self.poll], "", "open"),
+            requests=vote_requests(self.port, [self.poll], CONTENDERS[0]),
             connections=min(CONNECTIONS, max(1, int(rate / 10))),
             seconds=seconds,
             warm=warm,

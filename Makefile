@@ -66,24 +66,30 @@ flame: $(VENV)/bench.stamp ## a flame graph of the loaded server, benchmarks/exp
 	@exec $(BIN)/python -m benchmarks.flame
 
 .PHONY: soak
-soak: $(VENV)/dev.stamp ## a million votes, kills, a hung database, races, leaks (ARGS="--only live")
+soak: $(VENV)/dev.stamp ## a million votes, kills, a hung database, races, doubles, leaks (ARGS="--only live")
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp ## a million bad inputs, on both stacks (ARGS="--seed 1 --only votes")
+	@exec $(BIN)/python -m fuzz $(ARGS)
 
 # -- check ------------------------------------------------------------------------------------
 # Most of a test is waiting for a server: three at a time take two cores less than half as long.
 # Each has databases and ports of its own; tests of one file stay together, and share its servers.
 SIDE_BY_SIDE := -n 3 --dist loadfile
+# tests/conftest.py puts first what takes longest, not the files that have the most tests.
+LONGEST_FIRST := --no-loadscope-reorder
 
 .PHONY: test
-test: test-servers test-embedded ## the whole suite, on PostgreSQL and Redis, then embedded
+test: test-servers test-embedded ## the suite, on PostgreSQL and Redis, then embedded
 
 .PHONY: test-servers
 test-servers: $(VENV)/dev.stamp ## the suite on PostgreSQL and Redis (ARGS="-k name" for a part)
-	@STACK=servers $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	@STACK=servers $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(LONGEST_FIRST) $(ARGS)
 
 .PHONY: test-embedded
 test-embedded: $(VENV)/dev.stamp ## the suite on the embedded default
-	@STACK=embedded $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	@STACK=embedded $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(LONGEST_FIRST) $(ARGS)
 
 .PHONY: test-browser
 test-browser: $(VENV)/dev.stamp ## the pages in Chromium, which it installs where that is allowed
@@ -96,7 +102,7 @@ test-protocol: $(VENV)/dev.stamp ## AsyncAPI's own parser reads the protocol tha
 	@$(BIN)/python -m devtools.asyncapi
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp ## ruff, import-linter, the deployment files
+lint: $(VENV)/dev.stamp ## ruff, import-linter, bandit, known vulnerabilities, the deployment files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
@@ -104,6 +110,11 @@ lint: $(VENV)/dev.stamp ## ruff, import-linter, the deployment files
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 	@DOMAIN=localhost $(BIN)/caddy adapt --validate --config deploy/Caddyfile >/dev/null
+	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	  DJANGO_SETTINGS_MODULE=polls_project.settings.prod \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING >/dev/null
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level high --recursive .
+	@$(BIN)/python -m devtools.audit
 
 .PHONY: types
 types: $(VENV)/dev.stamp ## mypy --strict

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from polls import events
 from polls.domain import agenda
+from polls.domain.database import tell_planner
 from polls.domain.lifecycle import lock_poll
 from polls.errors import Code, Refusal
 from polls.models import (
@@ -43,9 +44,10 @@ def reset_poll(poll_id: uuid.UUID) -> None:
             raise Refusal(Code.POLL_CLOSED, "A count that was final stands; make a new poll.")
         if not Participation.objects.filter(poll=poll).exists():
             return
-        _refuse_too_many(poll)
+        marks = _marks_to_remove(poll)
         poll.revision += 1
         poll.save(update_fields=["revision"])
+        tell_planner(Selection, marks)
         _remove_votes(poll)
         PollKey.objects.filter(poll=poll).update(
             # Codes of a poll that was made before they had a key of their own go by this one.
@@ -56,8 +58,9 @@ def reset_poll(poll_id: uuid.UUID) -> None:
     events.publish(poll_id, events.Event.EDITED)
 
 
-def _refuse_too_many(poll: Poll) -> None:
-    marks = Tally.objects.filter(poll=poll).aggregate(marks=Sum("votes"))["marks"] or 0
+def _marks_to_remove(poll: Poll) -> int:
+    """Return how many selections its ballots hold; refuse a poll of too many, or of voters."""
+    marks: int = Tally.objects.filter(poll=poll).aggregate(marks=Sum("votes"))["marks"] or 0
     voters = Participation.objects.filter(poll=poll).count()
     for number, held in (
         (marks, f"Its ballots hold {marks:,} selections"),
@@ -66,6 +69,7 @@ def _refuse_too_many(poll: Poll) -> None:
         if number > MAX_MARKS:
             detail = f"{held}, and a reset takes {MAX_MARKS:,} at most. Make a new poll."
             raise Refusal(Code.POLL_FROZEN, detail)
+    return marks
 
 
 def _remove_votes(poll: Poll) -> None:

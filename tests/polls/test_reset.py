@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from polls.domain import reset, results, voters, voting
 from polls.domain.ballot_paper import papers
@@ -296,3 +297,42 @@ def test_reset_of_as_many_selections_as_it_takes_ends_well_within_a_request(
     reset.reset_poll(paper.poll_id)
     assert time.monotonic() - began < 4.5 / 10
     assert stored(paper.poll_id).ballots == 0
+
+
+def _entries_read(cursor: Any) -> int:
+    """Return how many rows of selections were read one by one, or by the index of counts."""
+    cursor.execute(
+        "SELECT pg_stat_get_xact_tuples_returned('polls_selection'::regclass)"
+        " + pg_stat_get_xact_tuples_returned('selection_count'::regclass)"
+    )
+    return int(cursor.fetchone()[0])
+
+
+def _entries_read_to_reset(alice: Person) -> int:
+    """Reset a poll of 1,000 selections whose table was empty when it was vacuumed."""
+    reset.reset_poll(voted(alice, 1_000).poll_id)
+    with connection.cursor() as cursor:
+        # What was known of its columns goes with their types, though they stay the same.
+        cursor.execute(
+            "ALTER TABLE polls_selection ALTER poll_id TYPE uuid, ALTER ballot_id TYPE uuid"
+        )
+        cursor.execute("VACUUM (DISABLE_PAGE_SKIPPING, TRUNCATE FALSE) polls_selection")
+    paper = voted(alice, 1_000)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DISCARD PLANS")
+        before = _entries_read(cursor)
+        reset.reset_poll(paper.poll_id)
+        return _entries_read(cursor) - before
+
+
+@on_postgres_alone  # SQLite's planner knows its indexes, not how full they are
+def test_reset_looks_for_each_ballots_selections_by_their_key(alice: Person) -> None:
+    assert _entries_read_to_reset(alice) < 10_000
+
+
+@on_postgres_alone
+def test_control_without_a_word_to_the_planner_each_ballot_is_looked_for_among_all(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reset, "tell_planner", lambda *_: None)
+    assert _entries_read_to_reset(alice) > 100_000

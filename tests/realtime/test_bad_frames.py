@@ -110,15 +110,15 @@ BAD_QUERIES = (
 )
 
 
-@pytest.fixture(scope="module")
-def poll(live: Server, organiser: Caller) -> dict[str, Any]:
-    del live
+@pytest.fixture
+def poll(organiser: Caller) -> dict[str, Any]:
+    """A poll of the test's own: who joins one again and again waits their turn."""
     return organiser.make_poll()
 
 
-@pytest.fixture(scope="module")
-def hidden(live: Server, organiser: Caller) -> dict[str, Any]:
-    del live
+@pytest.fixture
+def hidden(organiser: Caller) -> dict[str, Any]:
+    """Another, whose results its owner alone sees."""
     return organiser.make_poll(results_visibility="owner")
 
 

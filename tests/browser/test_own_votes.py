@@ -200,9 +200,14 @@ def test_secret_vote_is_known_again_without_its_marks(people: People, organiser:
     expect(second.get_by_label("Pizza")).to_be_disabled()
 
 
-def test_vote_by_a_code_opens_the_results(people: People, organiser: Caller) -> None:
+@pytest.mark.parametrize("refused", [0, 2], ids=["at_once", "when_there_is_room"])
+def test_vote_by_a_code_opens_the_results(people: People, organiser: Caller, refused: int) -> None:
     poll, [code, other, _] = code_poll(organiser, results_visibility="after_vote")
     page = people().goto(f"{poll['links']['page']}#code={code}")
+    if refused:  # as the limit of live tickets does to a hall that is larger than it allows for
+        page.route("**/live-tickets/", times=refused, handler=lambda route: route.fulfill(
+            status=429, headers={"Retry-After": "1"}, content_type="application/problem+json",
+            body=json.dumps({"code": "too_many"})))  # fmt: skip
     expect(page.locator("#hidden")).to_be_visible()
     vote(page, "Sushi")
     count = page.locator("[data-option]", has_text="Sushi").locator(".votes")

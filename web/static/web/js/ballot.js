@@ -244,7 +244,7 @@ export async function start(headers, ticket) {
     onState: draw,
     onConnection: showConnection,
     onEvent: turns ? (event) => take(event, turns, ballot, headers) : undefined,
-    ticket: async () => (asksCode() ? codeTicket() : ticket?.()),
+    ticket: async () => (asksCode() ? codeTicket(() => follow?.live.again()) : ticket?.()),
     headers: async () => ({ ...(await headers()), ...(hasVoted() ? codeHeaders() : {}) }),
   });
   goOn(ballot, headers);

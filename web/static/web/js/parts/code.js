@@ -51,12 +51,19 @@ export const codeHeaders = () => (asksCode() && code() ? { "X-Voter-Code": code(
 
 /**
  * Return a ticket for a socket that sees what the code's vote has opened: none where there is
- * nothing to see by it, an empty one where it is worth coming back for.
+ * nothing to see by it, an empty one where it is worth coming back for. Where too many have been
+ * asked for, the socket comes without one, and `again` when there is room.
+ * @param {() => void} again
  */
-export async function codeTicket() {
+export async function codeTicket(again) {
   if (root.dataset.followsVotes !== "yes" || root.dataset.voted !== "yes" || !code()) return undefined;
   const body = { polls: [root.dataset.poll] };
-  const { status, body: found } = await call("POST", "/api/v1/live-tickets/", { body, headers: codeHeaders() });
+  const { status, body: found, headers } = await call("POST", "/api/v1/live-tickets/", {
+    body,
+    headers: codeHeaders(),
+  });
   if (status === 201) return found.ticket;
-  return mayPass(status) && status !== 429 ? "" : undefined;
+  if (status !== 429) return mayPass(status) ? "" : undefined;
+  const seconds = Number(headers?.get("Retry-After")) || 60;
+  setTimeout(again, seconds * (1 + Math.random()) * 1000); // all of a hall were told the same
 }

@@ -74,9 +74,9 @@ fuzz: $(VENV)/dev.stamp ## a million bad inputs, on both stacks (ARGS="--seed 1 
 	@exec $(BIN)/python -m fuzz $(ARGS)
 
 # -- check ------------------------------------------------------------------------------------
-# Most of a test is waiting for a server: three at a time take two cores less than half as long.
+# Most of a test is waiting for a server: four at a time take two cores a third as long.
 # Each has databases and ports of its own; tests of one file stay together, and share its servers.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+SIDE_BY_SIDE := -n 4 --dist loadfile
 # tests/conftest.py puts first what takes longest, not the files that have the most tests.
 LONGEST_FIRST := --no-loadscope-reorder
 

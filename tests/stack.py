@@ -37,7 +37,10 @@ RUN_ON = {
         "security/test_every_row.py",
         "security/test_row_45_known_faults.py",
         # Heads, bodies, origins and who may ask at all: what is before the database.
+        "polls/test_bad_fields.py",
+        "polls/test_bad_input.py",
         "polls/test_cors.py",
+        "polls/test_gate.py",
         "polls/test_gate_bodies.py",
         "polls/test_route_walk.py",
         "polls/test_schema.py",
@@ -50,6 +53,7 @@ RUN_ON = {
         "security/test_row_34_35_floods.py",
         "security/test_row_40_41_secrets.py",
         "security/test_row_42_43_headers.py",
+        "security/test_row_44_logs.py",
         # Embedded, all modules of sockets run on Daphne as well.
         "realtime/test_daphne.py",
         # There is no other process to hear from.
@@ -100,7 +104,7 @@ for name in (
     os.environ.pop(name, None)
 
 if STACK == "servers":
-    # Three workers have up to three services each, and PostgreSQL's default is a hundred.
+    # Four workers have up to three services each, and PostgreSQL's default is a hundred.
     os.environ["DATABASE_URL"] = servers.postgres(connections=200)
     os.environ["REDIS_URL"] = servers.redis_url()
     os.environ["TEST_DATABASE_NAME"] = f"polls_test_{uuid.uuid4().hex[:12]}"

@@ -75,16 +75,6 @@ def show_poll(event_id: uuid.UUID, poll_id: uuid.UUID | None) -> None:
     edit_event(event_id, {"current": None if poll_id is None else str(poll_id)})
 
 
-def show_next(event_id: uuid.UUID) -> None:
-    """Show the poll after the current one, the first where none is shown; the last one stays."""
-    _step(event_id, 1)
-
-
-def show_previous(event_id: uuid.UUID) -> None:
-    """Show the poll before the current one; the first one stays, and so does none."""
-    _step(event_id, -1)
-
-
 def add_poll(event_id: uuid.UUID, poll_id: str) -> None:
     """Put one of the owner's polls behind the others, unless it is there already.
 
@@ -127,16 +117,6 @@ def move_poll(event_id: uuid.UUID, poll_id: uuid.UUID, by: int) -> None:
         ):
             EventPoll.objects.filter(poll=poll).update(position=position)
         _renew(event)
-
-
-def _step(event_id: uuid.UUID, by: int) -> None:
-    with transaction.atomic():
-        event = _locked(event_id)
-        order = order_of(event)
-        place = -1 if event.current_id is None else order.index(event.current_id)
-        if 0 <= place + by < len(order):
-            event.current_id = order[place + by]
-            _renew(event)
 
 
 def delete_event(event_id: uuid.UUID) -> None:

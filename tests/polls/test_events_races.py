@@ -14,7 +14,7 @@ from polls.errors import Refusal
 from polls.models import Event, EventPoll, JoinCode, Poll
 from tests.cast import Person, assert_problem
 from tests.polls.stacks import on_postgres_alone
-from tests.polls.threads import PATIENCE, beside, together
+from tests.polls.threads import PATIENCE, together
 
 
 def _draw(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
@@ -218,15 +218,6 @@ def test_control_without_the_polls_lock_a_deleted_poll_is_put_in_the_event(
 ) -> None:
     monkeypatch.setattr(agenda, "_hold_polls", lambda _: None)
     assert _delete_under_a_change(alice) == 1
-
-
-def test_steps_of_many_at_once_are_each_a_step(alice: Person) -> None:
-    polls = [alice.make_poll() for _ in range(9)]
-    event = alice.make_event(*polls)
-    together(6, lambda _: agenda.show_next(uuid.UUID(event["id"])))
-    with beside(lambda: alice.get(event["links"]["self"]).json()) as reading:
-        found = reading.result(PATIENCE)
-    assert (found["current"], found["seq"]) == (polls[5]["id"], 7)
 
 
 # -- one poll at a time ------------------------------------------------------------------------

@@ -154,7 +154,7 @@ CATALOGUE: Mapping[Code, Entry] = {
         405, "This path does not take that method", "The Allow header lists those it takes."
     ),
     Code.REQUEST_TIMEOUT: Entry(
-        408, "The body did not arrive in time", "Send the whole body within 10 seconds."
+        408, "The request did not arrive in time", "Send it whole within 10 seconds."
     ),
     Code.POLL_NOT_OPEN: Entry(
         409, "The poll is not open", "Wait for its opening; `opens_at` tells when, if it is set."
@@ -200,8 +200,8 @@ CATALOGUE: Mapping[Code, Entry] = {
     ),
     Code.OVERLOADED: Entry(
         503,
-        "More votes are waiting than can be answered in time",
-        "The vote was not counted. Send it again with the same Idempotency-Key.",
+        "More requests are waiting than can be answered in time",
+        "Nothing was done. Send it again, a vote with the same Idempotency-Key.",
         1,
     ),
     Code.UNAVAILABLE: Entry(

@@ -6,6 +6,7 @@
 #   docker run --init -p 127.0.0.1:8000:8000 -v polls-data:/data \
 #     -e SECRET_KEY=... -e ALLOWED_HOSTS=polls.example.org -e TRUSTED_PROXIES=172.17.0.1 polls
 #
+# The first account is made by `docker exec -it <container> python manage.py createsuperuser`.
 # It stands behind a proxy that speaks HTTPS: all but /livez and /readyz redirects plain HTTP.
 
 FROM python:3.13-slim AS packages

@@ -96,9 +96,10 @@ def _check_workers() -> None:
 
 
 def _prepare_database() -> None:
-    """Bring the database up to date; an SQLite file that does not exist yet is seeded, too.
+    """Bring the database up to date.
 
-    That one appears whole or not at all, whenever it is broken off.
+    An SQLite file that does not exist yet appears whole or not at all, whenever it is broken off;
+    outside of production there is a poll to try in it.
     """
     from django.conf import settings  # noqa: PLC0415 - configured by now
     from django.core.management import call_command  # noqa: PLC0415 - the same
@@ -121,7 +122,8 @@ def _prepare_database() -> None:
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection.settings_dict["NAME"] = str(new)
     _migrate()
-    call_command("seed_demo")
+    if settings.SEED_DEMO:
+        call_command("seed_demo")
     connection.close()
     new.rename(file)
     connection.settings_dict["NAME"] = str(file)

@@ -67,6 +67,9 @@ TICK_MS = env.integer("TICK_MS", 100, low=10, high=10_000)
 KEY_RETENTION_DAYS = env.integer("KEY_RETENTION_DAYS", 90, low=0, high=36_500)
 POLL_RETENTION_DAYS = env.integer("POLL_RETENTION_DAYS", 0, low=0, high=36_500)
 
+# What an SQLite file that is made anew begins with: a poll to try, and its organiser.
+SEED_DEMO = True
+
 # -- limits, all of them listed at /api/v1/limits/ -------------------------------------------
 # Twice what deploy/Caddyfile lets through, and as many headers as a WebSocket's handshake may have.
 MAX_HEAD_BYTES = 32 * 1024

@@ -10,6 +10,7 @@ if fault := env.fault_of_key("SECRET_KEY"):
 from polls_project.settings.base import *
 
 DEBUG = False
+SEED_DEMO = False  # its organiser's password would stand in the log
 SESSION_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_SECURE = True

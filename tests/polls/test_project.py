@@ -89,6 +89,17 @@ def test_row_41_production_settings_pass_djangos_own_check(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_row_40_new_file_of_production_holds_nobody_whose_password_was_logged(
+    tmp_path: Path,
+) -> None:
+    alone = {name: PRODUCTION[name] for name in PRODUCTION if not name.endswith("SE_URL")}
+    prepare = "import django; django.setup(); from polls_project import serve"
+    done = run(tmp_path, "-c", f"{prepare}; serve._prepare_database()", **alone)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    with closing(sqlite3.connect(tmp_path / "polls.sqlite3")) as file:
+        assert file.execute("SELECT COUNT(*) FROM accounts_user").fetchall() == [(0,)]
+
+
 @pytest.mark.parametrize("key", [None, "", "  "])
 @pytest.mark.parametrize(
     "command",

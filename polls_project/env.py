@@ -32,13 +32,23 @@ def fault_of_key(name: str) -> str:
 
     Of keys that are merely short, Django's `check --deploy` warns.
     """
-    value = text(name).lower()
+    value = text(name)
     make_one = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
     if not value:
         return f"{name} is not set. {make_one}"
-    if value in _KNOWN_KEYS or value.startswith("django-insecure-"):
-        return f"{name} is one that everybody knows. {make_one}"
-    return ""
+    return f"{name} is one that everybody knows. {make_one}" if _is_known(value) else ""
+
+
+def old_keys(name: str) -> list[str]:
+    """Return a comma-separated list of keys, none of them one that everybody knows."""
+    found = words(name)
+    if any(map(_is_known, found)):
+        raise ImproperlyConfigured(f"{name} holds a key that everybody knows: leave it out.")
+    return found
+
+
+def _is_known(key: str) -> bool:
+    return key.lower() in _KNOWN_KEYS or key.lower().startswith("django-insecure-")
 
 
 def flag(name: str, *, default: bool) -> bool:

@@ -98,8 +98,8 @@ atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
 # Nor do a developer's own settings count; those of the README are all there are.
 for name in (
     *("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "HOST", "PORT"),
-    *("HSTS_SECONDS", "PUBLIC_URL", "REGISTRATION", "SECRET_KEY", "TICK_MS", "TRUSTED_PROXIES"),
-    *("WEB_WORKERS", "DJANGO_SETTINGS_MODULE"),
+    *("HSTS_SECONDS", "PUBLIC_URL", "REGISTRATION", "SECRET_KEY", "SECRET_KEY_FALLBACKS"),
+    *("TICK_MS", "TRUSTED_PROXIES", "WEB_WORKERS", "DJANGO_SETTINGS_MODULE"),
 ):
     os.environ.pop(name, None)
 

@@ -49,6 +49,7 @@ def _version_of(folder: Path) -> str:
 
 
 SECRET_KEY = env.text("SECRET_KEY") or _generated_key()
+SECRET_KEY_FALLBACKS = env.old_keys("SECRET_KEY_FALLBACKS")
 DEBUG = env.flag("DEBUG", default=False)
 
 # -- where it listens and who may call -------------------------------------------------------

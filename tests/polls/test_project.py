@@ -131,6 +131,19 @@ def test_embedded_default_keeps_a_key_of_its_own(tmp_path: Path) -> None:
 # -- a start that fails ------------------------------------------------------------------------
 
 
+def test_voter_token_of_the_key_before_still_counts(tmp_path: Path) -> None:
+    def say(what: str, **environment: str) -> str:
+        code = f"import django; django.setup(); from polls.domain import voters; print({what})"
+        settings = {"DJANGO_SETTINGS_MODULE": "polls_project.settings.base", **environment}
+        return run(tmp_path, "-c", code, **settings).stdout.strip()
+
+    token = say("voters.issue_voter_token()", SECRET_KEY=A_KEY)
+    ask, new = f"voters.device_of({token!r}) is not None", A_KEY[::-1]
+    assert say(ask, SECRET_KEY=new) == "False"
+    for old in (A_KEY, f"{A_KEY[1:]}, {A_KEY}"):
+        assert say(ask, SECRET_KEY=new, SECRET_KEY_FALLBACKS=old) == "True"
+
+
 def test_process_that_is_ready_has_imported_its_views(tmp_path: Path) -> None:
     """Or the first requests would, while the hall that came with them is refused as overload."""
     asked = "import sys, polls_project.asgi; print(*(name in sys.modules for name in sys.argv[1:]))"
@@ -167,6 +180,7 @@ BAD_ENVIRONMENT: list[tuple[dict[str, str], str]] = [
         {"DATABASE_URL": "postgres://polls:hidden@127.0.0.1:1/polls"},
         "The database polls at 127.0.0.1:1 cannot be used: ",
     ),
+    ({"SECRET_KEY_FALLBACKS": f"{A_KEY},changeme"}, "SECRET_KEY_FALLBACKS holds a key that every"),
     ({"REDIS_URL": "localhost:6379"}, "REDIS_URL takes redis://host:port URLs"),
     ({"REDIS_URL": "redis://a,http://b"}, "REDIS_URL takes redis://host:port URLs"),
     ({"PUBLIC_URL": "polls.example.org"}, "PUBLIC_URL must be an http or https URL"),

@@ -1,4 +1,4 @@
-"""One kind of process: WebSockets and health are native, everything else is Django in threads."""
+"""One kind of process: what is hot is native, everything else is Django in threads."""
 
 import gc
 import os

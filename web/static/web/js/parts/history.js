@@ -16,7 +16,7 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {{ bucket_seconds: number, buckets: { at: string, votes: Record<string, number> }[] }} timeline
  * @returns {Point[]}
  */
-export function pointsOf({ bucket_seconds, buckets }) {
+function pointsOf({ bucket_seconds, buckets }) {
   /** @type {Record<string, number>} */ let sum = {};
   return buckets.map(({ at, votes }) => {
     sum = { ...sum };

@@ -77,7 +77,7 @@ class Express:
     ) -> Answer | None:
         """Return the answer by this time of `time.monotonic()`, None where Django must give it."""
         path: str = scope["path"]
-        if not self._is_plain(scope, headers):
+        if not path.startswith(_BEFORE_ID) or not self._is_plain(scope, headers):
             return None
         found = None
         action = _ACTIONS.get(scope["method"])

@@ -103,6 +103,14 @@ POLLS = [
         "warm closed",
         target=VOTES.replace("votes", "%76otes"),
     ),
+    *(
+        poll("django", "404 not_found", f"path {place}", "warm", target=VOTES.replace(*other))
+        for place, other in {
+            "of another version": ("v1", "v9"),
+            "of another thing": ("/polls/", "/event/"),
+            "of another length": ("/api/v1/polls/", "/abcdefghijkl/"),
+        }.items()
+    ),
     poll("django", "404 not_found", "path with two slashes", "warm", target=f"/{VOTES}"),
     poll("django", "201", "a query", "warm", target=f"{VOTES}?x=1"),
 ]

@@ -1,7 +1,11 @@
 """POST …/votes/: votes that are counted, and their retries."""
 
-import pytest
+from typing import Any
 
+import pytest
+from django.db import connection
+
+from polls.domain import voting
 from tests.cast import Person, assert_problem, new_key, stored_rows, texts, voter, votes_of
 
 # -- counted ---------------------------------------------------------------------------------
@@ -50,6 +54,28 @@ def test_receipt_shows_results_where_this_voter_may_now_see_them(
     else:
         expected = {"poll": poll["id"], "receipt": first["receipt"], "seq": None}
     assert (first, again) == (expected, expected)
+
+
+def test_vote_that_is_counted_is_told_so_though_roles_cannot_be_read(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database goes away between the COMMIT and the question who may see results."""
+    poll = alice.make_poll(identity="account", results_visibility="after_close")
+    failing = {
+        "postgresql": "SELECT pg_terminate_backend(pg_backend_pid())",
+        "sqlite": "SELECT * FROM a_table_that_there_is_not",
+    }
+
+    def lose_connection(*_: Any, **__: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(failing[connection.vendor])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(voting, "may_see_results", lose_connection)
+        answer = bob.vote(poll, 0)
+    connection.close()
+    assert (answer.status_code, answer.json()["seq"]) == (201, None)
+    assert votes_of(alice, poll) == [1, 0]
 
 
 def test_accounts_vote_once_each_whatever_token_they_use(alice: Person, bob: Person) -> None:

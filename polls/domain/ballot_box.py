@@ -58,7 +58,9 @@ def write_batch(casts: Sequence[Cast]) -> list[Outcome]:
         words = statements(cursor)
         try:
             words.begin()
-            outcomes = flush(words, casts)
+            # SQLite's statements go past Django's cursor, which translates errors by itself.
+            with connection.wrap_database_errors:
+                outcomes = flush(words, casts)
         except BaseException:
             _abandon(words)
             raise

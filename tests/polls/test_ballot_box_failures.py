@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.utils import IntegrityError
 
 from polls.domain.ballot_box import write_batch
 from polls.domain.outcomes import Counted, Outcome, Replayed
@@ -254,6 +255,31 @@ def test_flush_succeeds_once_the_other_process_has_let_go_of_the_file(
     with boxes(1, attempts.write) as (box,):
         assert box.submit(cast).result(PATIENCE) == counted(cast, 2)
     assert attempts.count == freed_before
+
+
+@on_sqlite_alone
+@pytest.mark.parametrize("table", ["polls_participation", "polls_selection"])
+def test_row_that_sqlite_refuses_at_once_fails_its_own_vote_alone(
+    alice: Person, table: str
+) -> None:
+    """Not at the COMMIT, as foreign keys are: by the statement that writes it."""
+    paper, other = new_paper(alice), new_paper(alice)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} "
+            f"WHEN NEW.poll_id = '{other.poll_id.hex}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    try:
+        with pytest.raises(IntegrityError):
+            write_batch([make_cast(paper, 0), make_cast(other, 0)])
+        with boxes() as (box,):
+            futures = [box.submit(make_cast(one, 0)) for one in (paper, other, paper)]
+            errors = [future.exception(PATIENCE) for future in futures]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER refuse")
+    assert [type(error) for error in errors] == [type(None), IntegrityError, type(None)]
+    assert (stored(paper.poll_id).ballots, stored(other.poll_id).ballots) == (2, 0)
 
 
 @on_sqlite_alone

@@ -61,30 +61,21 @@ def _next_polls(after: uuid.UUID | None) -> list[Poll]:
 def _votes_in(polls: Sequence[Poll], user_id: int) -> list[AccountVote]:
     by_id = {poll.id: poll for poll in polls}
     voter_keys = {poll.id: _voter_key(poll, user_id) for poll in polls}
-    ballots: dict[uuid.UUID, object] = {}
     votes: dict[uuid.UUID, AccountVote] = {}
-    for poll_id, ballot in _joined(
-        "SELECT t.poll_id, p.ballot_id FROM t "
+    # One statement: a vote may be replaced at any moment.
+    for poll_id, receipt, option_id, text in _joined(
+        "SELECT t.poll_id, b.receipt, s.option_id, o.text FROM t "
         "JOIN polls_participation p ON p.poll_id = t.poll_id AND p.voter_key = t.mark "
-        "ORDER BY t.poll_id",
+        "LEFT JOIN polls_ballot b ON b.poll_id = p.poll_id AND b.id = p.ballot_id "
+        "LEFT JOIN polls_selection s ON s.poll_id = b.poll_id AND s.ballot_id = b.id "
+        "LEFT JOIN polls_option o ON o.id = s.option_id ORDER BY t.poll_id, o.position",
         voter_keys,
     ):
-        votes[poll_id] = AccountVote(by_id[poll_id])
-        if ballot is not None:
-            ballots[poll_id] = ballot
-    for poll_id, receipt in _joined(
-        "SELECT t.poll_id, b.receipt FROM t "
-        "JOIN polls_ballot b ON b.poll_id = t.poll_id AND b.id = t.mark",
-        ballots,
-    ):
-        votes[poll_id].receipt = bytes(receipt).hex()
-    for poll_id, option_id, text in _joined(
-        "SELECT t.poll_id, s.option_id, o.text FROM t "
-        "JOIN polls_selection s ON s.poll_id = t.poll_id AND s.ballot_id = t.mark "
-        "JOIN polls_option o ON o.id = s.option_id ORDER BY o.position",
-        ballots,
-    ):
-        votes[poll_id].choices.append((_uuid(option_id), text))
+        vote = votes.setdefault(poll_id, AccountVote(by_id[poll_id]))
+        if receipt is not None:
+            vote.receipt = bytes(receipt).hex()
+        if option_id is not None:
+            vote.choices.append((_uuid(option_id), text))
     return list(votes.values())
 
 

@@ -34,7 +34,8 @@ class LeftAlone:
     def now(self) -> list[uuid.UUID]:
         """Return the polls whose time is not over."""
         now = time.monotonic()
-        self._until = {poll_id: at for poll_id, at in self._until.items() if at > now}
+        # Another thread may add one meanwhile.
+        self._until = {poll_id: at for poll_id, at in list(self._until.items()) if at > now}
         return list(self._until)
 
 

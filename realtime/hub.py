@@ -289,11 +289,12 @@ class Hub:
 
     async def _reauthorise_those(self, concerned: Callable[[Asker], bool]) -> None:
         for watched in list(self.watched.values()):
-            if watched.asking is not None:  # by what stood in the database before
+            # By what stood in the database before; what ends may lead to the next question.
+            while watched.asking is not None and not watched.asking.done():
                 await asyncio.wait([watched.asking])
             # Whoever is nobody in particular has nothing that could end.
             bound = [one for one in watched.subscribers if concerned(one.asker)]
-            if bound and watched.asking is None:
+            if bound:
                 self.ask(watched, bound)
 
 

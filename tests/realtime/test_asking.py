@@ -1,5 +1,6 @@
 """Who may see results is asked anew, and nobody is told a number out of turn meanwhile."""
 
+import asyncio
 import threading
 import time
 import uuid
@@ -42,6 +43,32 @@ def test_token_that_is_revoked_ends_its_sockets_when_it_is_asked_for(
     inside.call(runtime.hub.reauthorise_all())
     assert socket.until_over() == 4403
     assert [frame.get("code") for frame in socket.frames] == [None, "results_hidden"]
+
+
+def test_token_that_is_revoked_while_one_question_leads_to_the_next_ends_its_sockets(
+    inside: Inside, alice: Person
+) -> None:
+    """Both questions are about somebody else; the second is there before the first has ended."""
+    poll = alice.make_poll(results_visibility="owner")
+    ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    socket = InnerSocket(inside, live_path(poll))
+    socket.say({"type": "auth", "ticket": ticket})
+    phone = InnerSocket(inside, live_path(poll), "view=status")
+    for one in (socket, phone):
+        one.until(1)
+    (watched,) = runtime.hub.watched.values()
+    alice.row.delete()
+
+    async def ask_first() -> None:
+        await asyncio.sleep(0.05)
+        runtime.hub.ask(watched, [one for one in watched.subscribers if not one.sees_results])
+
+    async def reauthorise_meanwhile() -> None:
+        watched.asking = asyncio.create_task(ask_first())
+        await runtime.hub.reauthorise_all()
+
+    inside.call(reauthorise_meanwhile())
+    assert socket.until_over() == 4403
 
 
 def test_nobody_is_asked_for_whom_nothing_can_end(inside: Inside, alice: Person) -> None:

@@ -84,9 +84,11 @@ def shuffle_poll(poll_id: uuid.UUID, goes_on: Callable[[], bool] = lambda: True)
     begun anew. Nothing is added to a closed poll meanwhile.
     """
     work = _steps(poll_id)
+    standing = Poll.objects.standing().filter(id=poll_id)
     while goes_on():
         with _step():
-            if next(work, _DONE) is _DONE:
+            # What is written anew would keep a purge from its end.
+            if not standing.exists() or next(work, _DONE) is _DONE:
                 return
 
 

@@ -51,6 +51,26 @@ def test_others_vote_while_a_poll_is_shuffled(
     assert disagreements(stored(other.poll_id)) == []
 
 
+def test_poll_that_is_deleted_meanwhile_is_shuffled_no_further(
+    alice: Person, linger: Callable[[float], None]
+) -> None:
+    """What is written anew would keep a purge from its end."""
+    paper, _ = vote_one_by_one(alice, 40)
+    lifecycle.close_poll(paper.poll_id)
+    linger(0)
+    asked = 0
+
+    def goes_on() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            lifecycle.delete_poll(paper.poll_id)
+        return True
+
+    secrecy.shuffle_poll(paper.poll_id, goes_on)
+    assert asked == 3
+
+
 def test_long_shuffle_has_more_time_than_a_chore(
     alice: Person, linger: Callable[[float], None]
 ) -> None:

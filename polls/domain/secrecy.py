@@ -8,9 +8,9 @@ ballots are merged. docs/security.md says what this does not reach.
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,7 +19,7 @@ from django.db.models import Model, QuerySet
 from polls.domain import deadline
 from polls.domain.database import ADVISORY_CLASS, SHUFFLING, clock
 from polls.domain.lifecycle import LeftAlone, do_each
-from polls.domain.timeline import gathered
+from polls.domain.timeline import gathered, width_between
 from polls.enums import Secrecy, Status
 from polls.models import (
     Ballot,
@@ -31,7 +31,7 @@ from polls.models import (
 )
 
 _CHUNK = 2_000  # rows by which one transaction goes on: others wait to write meanwhile on SQLite
-_GROUPS = 20  # of buckets, likewise
+_SECONDS = 500  # whose buckets are merged, likewise
 _PATIENCE = 30.0  # seconds for one transaction, however many there are
 _failed = LeftAlone(60.0)
 
@@ -143,28 +143,58 @@ def _rewrite_chunk(
 
 
 def _merge_buckets(poll_id: uuid.UUID) -> Iterator[None]:
-    """Merge buckets of a few ballots with the next, as they are read anyhow."""
-    buckets = BallotBucket.objects.filter(poll_id=poll_id).order_by("at")
-    groups = [
-        group
-        for group in gathered((bucket.at, bucket.ballots) for bucket in list(buckets))
-        if len(group) > 1
+    """Merge the buckets of seconds into those that readers of the closed poll are told of.
+
+    Others would tell whoever has read before, by the difference, how one of a few voted. What is
+    left has fewer seconds between its ends, so readers may be told of narrower buckets then, but of
+    the same votes in each.
+    """
+    portion: dict[datetime, datetime] = {}
+    for start, seconds in _told(poll_id):
+        portion |= dict.fromkeys(seconds, start)
+        if len(portion) >= _SECONDS:
+            yield from _merge(poll_id, portion)
+            portion = {}
+    if portion:
+        yield from _merge(poll_id, portion)
+
+
+def _told(poll_id: uuid.UUID) -> list[tuple[datetime, list[datetime]]]:
+    """Return where each bucket that is told begins, and the seconds of the rows that are in it."""
+    rows = BallotBucket.objects.filter(poll_id=poll_id).order_by("at").values_list("at", "ballots")
+    ballots = {int(at.timestamp()): number for at, number in rows}
+    if not ballots:
+        return []
+    width = width_between(min(ballots), max(ballots))
+    wide: dict[int, list[int]] = {}
+    for second in ballots:
+        wide.setdefault(second // width * width, []).append(second)
+    cast = [(start, sum(map(ballots.__getitem__, wide[start]))) for start in wide]
+    return [
+        (_at(group[0]), [_at(second) for start in group for second in wide[start]])
+        for group in gathered(cast)
     ]
-    for start in range(0, len(groups), _GROUPS):
-        with transaction.atomic():
-            _merge_groups(poll_id, groups[start : start + _GROUPS])
-        yield
 
 
-def _merge_groups(poll_id: uuid.UUID, groups: Sequence[Sequence[datetime]]) -> None:
-    """Let the first bucket of each group hold what all of it held."""
-    into = {at: group[0] for group in groups for at in group}
+def _at(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
+
+
+def _merge(poll_id: uuid.UUID, into: Mapping[datetime, datetime]) -> Iterator[None]:
+    """Let the bucket at the start that each of these seconds has hold what they held."""
+    with transaction.atomic():
+        _merge_seconds(poll_id, into)
+    yield
+
+
+def _merge_seconds(poll_id: uuid.UUID, into: Mapping[datetime, datetime]) -> None:
+    ends = (min(into), max(into))
     marks: Counter[tuple[datetime, uuid.UUID]] = Counter()
     ballots: Counter[datetime] = Counter()
-    tallied = TallyBucket.objects.filter(poll_id=poll_id, at__in=into)
+    tallied = TallyBucket.objects.filter(poll_id=poll_id, at__range=ends)
     for at, option, votes in tallied.values_list("at", "option_id", "votes"):
         marks[into[at], option] += votes
-    cast = BallotBucket.objects.filter(poll_id=poll_id, at__in=into)
+    cast = BallotBucket.objects.filter(poll_id=poll_id, at__range=ends)
     for at, number in cast.values_list("at", "ballots"):
         ballots[into[at]] += number
     tallied.delete()

@@ -77,6 +77,14 @@ span AS {kept} (
 )"""  # noqa: S608 - our own words
 
 
+def width_between(first: int, last: int) -> int:
+    """Return the width in seconds that the queries choose between these seconds since 1970."""
+    return next(
+        (width for width in _WIDTHS if last // width - first // width < MAX_BUCKETS),
+        _DAY * ((last - first) // (_DAY * (MAX_BUCKETS - 1)) + 1),
+    )
+
+
 _OF_POLL = "p.id = %s AND p.revision = %s AND p.status = %s AND p.deleted_at IS NULL"
 
 # ONE statement each, so that seq and buckets belong together. There is no row where the poll's

@@ -230,7 +230,7 @@ def conclude(paper: BallotPaper, cast: Cast, outcome: Outcome, voter: Voter) -> 
     """
     match outcome:
         case Counted(receipt, seq, tallied):
-            results = paper.count(tallied).body if _may_see_now(paper.poll, voter) else None
+            results = paper.count(tallied).body if _may_see(paper.poll, voter) else None
             seen = None if results is None else seq
             return Receipt(paper.name, receipt.hex(), seen, results, cast.action)
         case Replayed():
@@ -251,7 +251,7 @@ def replayed(
 ) -> Receipt:
     """Return what stands now; `current` is where the poll stands, if it is known."""
     standing = not outcome.withdrawn
-    visible = current is not None and _may_see_now(current.poll, voter, has_voted=standing)
+    visible = current is not None and _may_see(current.poll, voter, has_voted=standing)
     count = current.count if current is not None and visible else None
     return Receipt(
         paper.name,
@@ -268,19 +268,15 @@ def replayed(
 def _may_see(poll: Poll, voter: Voter, *, has_voted: bool = True) -> bool:
     """Whether this voter may see the count; mostly everybody may.
 
-    Nothing is looked up, for the express door asks on the event loop.
+    Nothing is looked up then, for the express door asks on the event loop. Nobody else may where
+    the database cannot be asked for their role: the vote stands all the same.
     """
     if anybody_may_see(poll):
         return True
     if not has_voted and poll.results_visibility == Visibility.AFTER_VOTE:
         return voter.viewer().owns(poll)
-    return may_see_results(poll, voter.viewer(), has_voted=has_voted)
-
-
-def _may_see_now(poll: Poll, voter: Voter, *, has_voted: bool = True) -> bool:
-    """Whether this voter may see the count; not where the database cannot be asked for a role."""
     try:
-        return _may_see(poll, voter, has_voted=has_voted)
+        return may_see_results(poll, voter.viewer(), has_voted=has_voted)
     except (OperationalError, InterfaceError):
         # A refusal would say that the vote is not counted, so the count alone is missing.
         logger.exception("A vote in poll %s is counted, who may see it cannot be read.", poll.id)

@@ -26,6 +26,7 @@ from realtime import threads
 from realtime.frames import Update
 from realtime.runtime import runtime
 from realtime.uvicorn_protocol import FRAMES, Follower, FramesExtension
+from tests.cast import Person
 from tests.realtime import client
 from tests.realtime.client import PATIENCE
 
@@ -261,3 +262,11 @@ class InnerSocket:
         """Wait for the end; return the close code."""
         self.inside.wait_until(self.task.done)
         return self.code
+
+
+def socket_of(inside: Inside, person: Person, poll: dict[str, Any], query: str = "") -> InnerSocket:
+    """Open a poll's socket and bring it a ticket of this person's."""
+    ticket = person.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
+    socket = InnerSocket(inside, live_path(poll), query)
+    socket.say({"type": "auth", "ticket": ticket})
+    return socket

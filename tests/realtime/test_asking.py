@@ -20,7 +20,7 @@ from realtime.hub import REAUTHORISE_SECONDS
 from realtime.runtime import runtime
 from tests.cast import Person, signed_in, voter
 from tests.realtime.client import PATIENCE, snapshot_of
-from tests.realtime.inside import HOST, TICK, InnerSocket, Inside, live_path, update_of
+from tests.realtime.inside import HOST, TICK, InnerSocket, Inside, live_path, socket_of, update_of
 
 
 def hide_results(poll: dict[str, Any]) -> None:
@@ -32,9 +32,7 @@ def test_token_that_is_revoked_ends_its_sockets_when_it_is_asked_for(
     inside: Inside, alice: Person
 ) -> None:
     poll = alice.make_poll(results_visibility="owner")
-    ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
-    socket = InnerSocket(inside, live_path(poll))
-    socket.say({"type": "auth", "ticket": ticket})
+    socket = socket_of(inside, alice, poll)
     assert socket.until(1) == [snapshot_of(alice.get(poll["links"]["results"]).json())]
     inside.call(runtime.hub.reauthorise_all())
     time.sleep(0.2)
@@ -50,9 +48,7 @@ def test_token_that_is_revoked_while_one_question_leads_to_the_next_ends_its_soc
 ) -> None:
     """Both questions are about somebody else; the second is there before the first has ended."""
     poll = alice.make_poll(results_visibility="owner")
-    ticket = alice.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
-    socket = InnerSocket(inside, live_path(poll))
-    socket.say({"type": "auth", "ticket": ticket})
+    socket = socket_of(inside, alice, poll)
     phone = InnerSocket(inside, live_path(poll), "view=status")
     for one in (socket, phone):
         one.until(1)
@@ -157,9 +153,7 @@ def test_waiting_voters_and_hidden_results_are_asked_for_one_after_the_other(
     poll = alice.make_poll(results_visibility="after_vote")
     somebody = voter()
     somebody.vote(poll, 0)
-    ticket = somebody.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
-    voted = InnerSocket(inside, live_path(poll))
-    voted.say({"type": "auth", "ticket": ticket})
+    voted = socket_of(inside, somebody, poll)
     phone = InnerSocket(inside, live_path(poll), "view=status")
     for socket in (voted, phone):
         socket.until(1)
@@ -387,9 +381,7 @@ def test_row_03_token_that_its_owner_revokes_ends_its_sockets_at_once(
     other = Person(alice.user)
     sockets = []
     for poll, person in zip([*polls, polls[0]], [alice, alice, other], strict=True):
-        ticket = person.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
-        sockets.append(InnerSocket(inside, live_path(poll)))
-        sockets[-1].say({"type": "auth", "ticket": ticket})
+        sockets.append(socket_of(inside, person, poll))
         assert sockets[-1].until(1)[0]["type"] == "snapshot"
     began = time.monotonic()
     assert other.delete(f"/api/v1/auth/tokens/{alice.row.id}/").status_code == 204
@@ -402,9 +394,7 @@ def test_row_03_token_that_is_revoked_ends_the_sockets_of_a_draft(
     inside: Inside, alice: Person
 ) -> None:
     draft = alice.make_poll(status="draft")
-    ticket = alice.post("/api/v1/live-tickets/", {"polls": [draft["id"]]}).json()["ticket"]
-    socket = InnerSocket(inside, live_path(draft))
-    socket.say({"type": "auth", "ticket": ticket})
+    socket = socket_of(inside, alice, draft)
     assert socket.until(1)[0]["type"] == "snapshot"
     alice.row.delete()
     inside.call(runtime.hub.reauthorise_all())

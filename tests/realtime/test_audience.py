@@ -20,7 +20,7 @@ from realtime.hub import REAUTHORISE_SECONDS
 from realtime.runtime import runtime
 from tests.cast import Person, sign_up, voter
 from tests.realtime.client import PATIENCE
-from tests.realtime.inside import InnerSocket, Inside, live_path
+from tests.realtime.inside import InnerSocket, Inside, live_path, socket_of
 
 
 def _share(owner: Person, poll: dict[str, Any], name: str, role: str) -> None:
@@ -30,13 +30,6 @@ def _share(owner: Person, poll: dict[str, Any], name: str, role: str) -> None:
 
 def _unshare(owner: Person, poll: dict[str, Any], name: str) -> None:
     assert owner.delete(f"{poll['links']['self']}members/{name}/").status_code == 204
-
-
-def _socket_of(inside: Inside, person: Person, poll: dict[str, Any], query: str = "") -> Any:
-    ticket = person.post("/api/v1/live-tickets/", {"polls": [poll["id"]]}).json()["ticket"]
-    socket = InnerSocket(inside, live_path(poll), query)
-    socket.say({"type": "auth", "ticket": ticket})
-    return socket
 
 
 def _kinds(socket: Any, count: int) -> list[str]:
@@ -50,8 +43,8 @@ def test_lost_role_ends_an_open_socket_at_once(
 ) -> None:
     poll = alice.make_poll(results_visibility=rule)
     _share(alice, poll, "bob", role)
-    plain, owners = _socket_of(inside, bob, poll), _socket_of(inside, alice, poll)
-    phone = _socket_of(inside, bob, poll, "view=status")
+    plain, owners = socket_of(inside, bob, poll), socket_of(inside, alice, poll)
+    phone = socket_of(inside, bob, poll, "view=status")
     assert _kinds(plain, 1) == _kinds(owners, 1) == ["snapshot"]
     assert phone.until(1)[-1]["type"] in {"status", "snapshot"}
     inside.wait_until(lambda: phone.frames[-1]["type"] == "snapshot")
@@ -73,7 +66,7 @@ def test_organiser_who_becomes_a_viewer_hears_no_more_of_a_draft(
 ) -> None:
     draft = alice.make_poll(status="draft")
     _share(alice, draft, "bob", "organiser")
-    plain, phone = (_socket_of(inside, bob, draft, query) for query in ("", "view=status"))
+    plain, phone = (socket_of(inside, bob, draft, query) for query in ("", "view=status"))
     for socket in (plain, phone):
         assert _kinds(socket, 1) == ["snapshot"]
     _share(alice, draft, "bob", "viewer")
@@ -86,7 +79,7 @@ def test_many_changes_are_one_question_a_second_the_first_at_once(
     inside: Inside, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poll = alice.make_poll(results_visibility="owner")
-    socket = _socket_of(inside, alice, poll)
+    socket = socket_of(inside, alice, poll)
     socket.until(1)
     asked: list[float] = []
 
@@ -147,7 +140,7 @@ def test_role_that_is_lost_without_a_word_is_found_by_comparing(
         if name == "carol":
             sign_up(name)
         _share(alice, poll, name, "viewer")
-    socket = _socket_of(inside, bob, poll)
+    socket = socket_of(inside, bob, poll)
     socket.until(1)
     inside.call(runtime.hub.reconcile())
     inside.call(runtime.hub.reconcile())
@@ -188,7 +181,7 @@ def test_account_that_is_deactivated_or_deleted_is_shown_nothing_more(
     sockets = []
     for person, name in zip(people, ("dora", "emil"), strict=True):
         _share(alice, poll, name, "viewer")
-        sockets.append(_socket_of(inside, person, poll))
+        sockets.append(socket_of(inside, person, poll))
         assert _kinds(sockets[-1], 1) == ["snapshot"]
     User.objects.filter(username="dora").update(is_active=False)
     User.objects.get(username="emil").delete()
@@ -203,7 +196,7 @@ def test_account_or_token_that_ends_in_the_admin_ends_its_sockets_at_once(
     poll = alice.make_poll(results_visibility="owner")
     dora = sign_up("dora")
     _share(alice, poll, "dora", "viewer")
-    socket = _socket_of(inside, dora, poll)
+    socket = socket_of(inside, dora, poll)
     assert _kinds(socket, 1) == ["snapshot"]
     staff = Client()
     staff.force_login(User.objects.create_superuser("root"))
@@ -233,11 +226,11 @@ def test_socket_of_whoever_withdraws_their_vote_is_told_no_more_counts(
     ann, ben = voter(), voter()
     for person in (ann, ben):
         assert person.vote(poll, 0).status_code == 201
-    plain, stays = _socket_of(inside, ann, poll), _socket_of(inside, ben, poll)
-    phone = _socket_of(inside, ann, poll, "view=status")
+    plain, stays = socket_of(inside, ann, poll), socket_of(inside, ben, poll)
+    phone = socket_of(inside, ann, poll, "view=status")
     for socket in (plain, stays):
         assert _kinds(socket, 1) == ["snapshot"]
-    inside.wait_until(lambda: phone.frames and phone.frames[-1]["type"] == "snapshot")
+    inside.wait_until(lambda: len(phone.frames) > 0 and phone.frames[-1]["type"] == "snapshot")
     before = len(phone.frames)
     assert ann.delete(poll["links"]["vote"]).status_code == 204
     assert plain.until_over() == 4403
@@ -263,7 +256,7 @@ def test_control_without_the_event_whoever_has_withdrawn_their_vote_goes_on_watc
     poll = alice.make_poll(results_visibility="after_vote", allow_change=True)
     ann = voter()
     assert ann.vote(poll, 0).status_code == 201
-    plain = _socket_of(inside, ann, poll)
+    plain = socket_of(inside, ann, poll)
     assert _kinds(plain, 1) == ["snapshot"]
     assert ann.delete(poll["links"]["vote"]).status_code == 204
     assert _kinds(plain, 2) == ["snapshot", "tally"]
